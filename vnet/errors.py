@@ -1,0 +1,41 @@
+"""The errors of vnet: few types, one sentence each.
+
+The library raises them; the command line catches them in one place (`vnet.cli`) and turns each
+into its text and its exit status.
+"""
+
+from __future__ import annotations
+
+
+class VnetError(Exception):
+    """It failed; what was half made was taken back (exit status 1)."""
+
+    status = 1
+
+
+class UsageError(VnetError):
+    """The request itself is wrong; nothing was touched (exit status 2)."""
+
+    status = 2
+
+
+class SettingsError(UsageError):
+    """The settings are wrong; `mistakes` holds one line for each, all of them at once."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class NotUpError(VnetError):
+    """The lab, or the guest, is not up (exit status 3)."""
+
+    status = 3
+
+
+class CommandError(VnetError):
+    """A command failed; the text says which, where, and what it printed."""
+
+
+class HookError(VnetError):
+    """A hook raised, or can't be loaded; the text names file, hook and lab."""
