@@ -1,0 +1,112 @@
+"""The gateway: one namespace between the host and all of a user's labs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+
+from vnet import ip, iptables, mount
+from vnet.command import Command, Script, Stages, Write
+from vnet.host import pins_folder
+from vnet.model import Gateway, Port
+
+#: No IPv6 in a namespace that only passes IPv4 on: no router advertisement of a guest is heard there.
+NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
+
+
+@dataclass(frozen=True)
+class GatewayStep:
+    """The inside of the gateway's namespace; the namespace itself comes with the host's end."""
+
+    gateway: Gateway
+
+    def up(self) -> Stages:
+        """Address, route, rules, then forwarding."""
+        return ((self._pins(),), (self._inside(),)) if self.gateway.way == "userns" else ((self._inside(),),)
+
+    def mend(self) -> Stages:
+        """Put back what is missing inside; nothing is lost by doing it twice."""
+        return ((self._inside(),),)
+
+    def down(self) -> Stages:
+        """Leave it to the host's step: with the namespace all of it goes."""
+        return ()
+
+    def _pins(self) -> Script:
+        """Make the pins' folder in the labs' mount namespace, and pin there what guests need to come back out."""
+        gateway = self.gateway
+        pin = f"/run/netns/{gateway.netns}"
+        return (
+            mount.tmpfs("/run/netns"),
+            Command(("install", "-m", "0444", "/dev/null", pin)),
+            mount.bind("/proc/self/ns/net", pin),
+            mount.bind("/proc/self/ns/user", f"{pins_folder(gateway.uid)}/admin"),
+        )
+
+    def _inside(self) -> Script:
+        """Make the gateway a router."""
+        gateway = self.gateway
+        netns, dev = gateway.netns, "vnet_guest"
+        return (
+            *(Write(key, "1", netns, optional=True) for key in NO_IPV6),
+            ip.link_up("lo", netns=netns),
+            ip.link_set(dev, netns=netns, mtu=gateway.mtu),
+            ip.address_replace(IPv4Interface(f"{gateway.ip}/30"), dev, netns=netns),
+            ip.neighbour_replace(gateway.host_ip, gateway.host_mac, dev, netns=netns),
+            ip.route_replace(gateway.host_ip, netns=netns),
+            iptables.restore(self._filter() + self._nat(), netns=netns, flush=True),
+            Write("net/ipv4/ip_forward", "1", netns),
+        )
+
+    def _filter(self) -> str:
+        """Labs reach the outside; what was forwarded reaches labs; labs never reach each other."""
+        rules = (
+            f"-A FORWARD {iptables.ANSWERS}",
+            f"-A FORWARD -s {self.gateway.bridges} -o vnet_guest -j ACCEPT",
+            f"-A FORWARD {iptables.FORWARDED}",
+        )
+        return iptables.table("filter", ("INPUT ACCEPT", "FORWARD DROP", "OUTPUT ACCEPT"), rules)
+
+    def _nat(self) -> str:
+        """Labs go out with the gateway's address, to each other's forwarded ports as well."""
+        gateway = self.gateway
+        rules = (
+            f"-A PREROUTING -d {gateway.ip}/32 -j FORWARDS",
+            f"-A OUTPUT -d {gateway.ip}/32 -j FORWARDS",
+            "-A POSTROUTING -o vnet_guest -j MASQUERADE",
+            f"-A POSTROUTING -s {gateway.bridges} -m conntrack --ctstate DNAT -j MASQUERADE",
+        )
+        chains = ("PREROUTING ACCEPT", "INPUT ACCEPT", "OUTPUT ACCEPT", "POSTROUTING ACCEPT", "FORWARDS -")
+        return iptables.table("nat", chains, rules)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forwarded port of one lab, as the gateway sees it."""
+
+    port: Port
+    uplink: IPv4Address
+
+
+@dataclass(frozen=True)
+class ForwardsStep:
+    """All forwarded ports of all labs: one chain of the gateway, written whole."""
+
+    gateway: Gateway
+    forwards: tuple[Forward, ...]
+
+    def up(self) -> Stages:
+        """Replace the chain, in one atomic step."""
+        rules = (forward_rule("FORWARDS", each.port, each.uplink, each.port.outside) for each in self.forwards)
+        return (((iptables.restore(iptables.table("nat", ("FORWARDS -",), rules), netns=self.gateway.netns),),),)
+
+    def down(self) -> Stages:
+        """Forget them all."""
+        return ForwardsStep(self.gateway, ()).up()
+
+
+def forward_rule(chain: str, port: Port, to: IPv4Address, to_port: int) -> str:
+    """Write the rule that turns a port aside; the chain is entered for one address only, so it catches nothing else."""
+    return f"-A {chain} -p {port.protocol} --dport {port.outside} -j DNAT --to-destination {to}:{to_port}"
+
+

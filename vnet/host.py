@@ -1,0 +1,189 @@
+"""The host: one veth, one address, and the rules that let labs out and nobody in.
+
+Everything here runs as root on the machine itself; nothing else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vnet import ip, iptables, mount
+from vnet.command import Action, Command, Maker, Script, Stages, Write
+from vnet.model import Gateway
+
+#: The folder of all users' states.
+RUN = "/run/vnet"
+#: The UDP port of the packet that tells whether the host's rules still stand (RFC 862, echo).
+ECHO = 7
+#: Drops what a host that did not forward before vnet would forward now.
+CLOSED = "VNET-CLOSED"
+
+
+def state_folder(uid: int) -> str:
+    """Name the folder with a user's records: his own, 0700."""
+    return f"{RUN}/{uid}"
+
+
+def pins_folder(uid: int) -> str:
+    """Name the folder with a user's pinned namespaces: root's."""
+    return f"{RUN}/{uid}.ns"
+
+
+@dataclass(frozen=True)
+class StateStep:
+    """The folders that a user's records are kept in."""
+
+    uid: int
+    gid: int
+
+    def up(self) -> Stages:
+        """Make them; it is no error that they are there."""
+        owner = ("-o", str(self.uid), "-g", str(self.gid))
+        return (
+            ((
+                Command(("install", "-d", "-m", "0755", "-o", "0", "-g", "0", RUN)),
+                Command(("install", "-d", "-m", "0700", *owner, state_folder(self.uid))),
+            ),),
+        )  # fmt: skip
+
+    def down(self) -> Stages:
+        """Remove them: the records are gone by then."""
+        folder = state_folder(self.uid)
+        paths = (f"{folder}/labs", f"{folder}/locks", folder)
+        return (((Command(("rm", "-rf", "--one-file-system", "--", *paths)), Command(("rmdir", "--", RUN)),),),)
+
+
+@dataclass(frozen=True)
+class HostStep:
+    """The host's end of the gateway, and for `userns` the namespaces that the labs will live in.
+
+    `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of
+    it may stand already.
+    """
+
+    gateway: Gateway
+    closes: bool
+    mends: bool = False
+
+    def up(self) -> Stages:
+        """Make link, address and rules, the rules before the switch that needs them."""
+        return ((self._namespaces(),), (self._link(),), (self._firewall(),))
+
+    def down(self) -> Stages:
+        """Take all of it away, the link first: its name is free when this returns."""
+        gateway = self.gateway
+        switch = (Write("net/ipv4/ip_forward", "0"),) if self.closes else ()
+        rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
+        return (((ip.link_del(gateway.interface),),), (rules,), (self._unpin(),))
+
+    def _namespaces(self) -> Script:
+        """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
+        gateway = self.gateway
+        if gateway.way != "userns":
+            return (ip.netns_add(gateway.netns),)
+        folder = pins_folder(gateway.uid)
+        caller = ("setpriv", f"--reuid={gateway.uid}", f"--regid={gateway.gid}", "--init-groups")
+        himself = ("unshare", "--user", f"--map-user={gateway.uid}", f"--map-group={gateway.gid}")
+        inside = ("nsenter", f"--user={folder}/user", "--preserve-credentials")
+        admin = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagation", "slave")
+        files = tuple(f"{folder}/{name}" for name in ("user", "admin", "mnt", "gateway"))
+        return (
+            Command(("install", "-d", "-m", "0755", folder, "/run/netns")),
+            mount.bind(folder, folder),
+            mount.make_private(folder),
+            *(Command(("install", "-m", "0444", "/dev/null", file)) for file in files),
+            Maker((*caller, *himself, "cat"), (("user", f"{folder}/user"),)),
+            Maker((*caller, *inside, *admin, "cat"),
+                  (("user", f"{folder}/admin"), ("mnt", f"{folder}/mnt"), ("net", f"{folder}/gateway"))),
+        )  # fmt: skip
+
+    def _link(self) -> Script:
+        """Make the veth; the host takes no IPv6 from labs (router advertisements)."""
+        gateway = self.gateway
+        peer = f"{pins_folder(gateway.uid)}/gateway" if gateway.way == "userns" else gateway.netns
+        return (
+            ip.veth_add(gateway.interface, "vnet_guest", netns="", peer_netns=peer, mtu=gateway.mtu,
+                        mac=gateway.host_mac, peer_mac=gateway.mac, up=False),
+            *self._settings(),
+        )  # fmt: skip
+
+    def _settings(self) -> Script:
+        """Set what a standing link may have lost as well."""
+        gateway = self.gateway
+        return (
+            Write(f"net/ipv6/conf/{gateway.interface}/disable_ipv6", "1", optional=True),
+            ip.link_set(gateway.interface, mtu=gateway.mtu),
+            ip.address_replace(gateway.host, gateway.interface),
+            ip.neighbour_replace(gateway.ip, gateway.mac, gateway.interface),
+        )
+
+    def mend(self) -> Stages:
+        """Put back what a standing link lost: address, rules, forwarding."""
+        return ((self._settings(),), (self._firewall(),))
+
+    def _firewall(self) -> Script:
+        """Let labs out, answers in, nothing else; then forward."""
+        if not self.gateway.iptables:
+            return ()
+        again: Script = self._unjump() if self.mends else ()
+        return (*again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
+
+    @property
+    def _chain(self) -> str:
+        return f"VNET-{self.gateway.interface}"
+
+    def _filter(self) -> str:
+        """At the top of the chain that other tools use too: an accept in another one would not override theirs."""
+        name, chain = self.gateway.interface, self._chain
+        closed = (f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
+        rules = (
+            f"-A {chain} -i {name} -o {name} {iptables.FORWARDED}",
+            f"-A {chain} -s {self.gateway.ip}/32 -i {name} ! -o {name} -j ACCEPT",
+            f"-A {chain} -o {name} {iptables.ANSWERS}",
+            f"-A {chain} -o {name} -j DROP",
+            f"-A {chain} -i {name} -j DROP",
+            f"-I FORWARD 1 -j {chain}",
+            *closed,
+        )
+        return iptables.table("filter", (f"{chain} -", *((f"{CLOSED} -",) if self.closes else ())), rules)
+
+    def _nat(self) -> str:
+        """Labs go out with the host's address; the echo turns round."""
+        name, gateway, chain = self.gateway.interface, self.gateway.ip, self._chain
+        echo = f"-p udp --sport {ECHO} --dport {ECHO}"
+        rules = (
+            f"-A {chain} -s {gateway}/32 ! -o {name} -j MASQUERADE",
+            f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -j MASQUERADE",
+            f"-A {chain}-IN -s {gateway}/32 -d {self.gateway.host_ip}/32 {echo} -j DNAT --to-destination {gateway}",
+            f"-A PREROUTING -i {name} -j {chain}-IN",
+            f"-A POSTROUTING -j {chain}",
+        )
+        return iptables.table("nat", (f"{chain} -", f"{chain}-IN -"), rules)
+
+    def _unjump(self) -> Script:
+        """Delete the rules that lead to vnet's chains."""
+        name, chain = self.gateway.interface, self._chain
+        closed = (iptables.delete("filter", f"FORWARD -j {CLOSED}"),) if self.closes else ()
+        return (
+            iptables.delete("filter", f"FORWARD -j {chain}"),
+            *closed,
+            iptables.delete("nat", f"PREROUTING -i {name} -j {chain}-IN"),
+            iptables.delete("nat", f"POSTROUTING -j {chain}"),
+        )
+
+    def _unchain(self) -> Script:
+        """Delete vnet's chains."""
+        chain = self._chain
+        chains = [("filter", chain), ("nat", chain), ("nat", f"{chain}-IN")]
+        chains += [("filter", CLOSED)] if self.closes else []
+        return tuple(command for each in chains for command in iptables.drop_chain(*each))
+
+    def _unpin(self) -> Script:
+        """Let the namespaces go."""
+        gateway = self.gateway
+        if gateway.way != "userns":
+            return (ip.netns_del(gateway.netns),)
+        folder = pins_folder(gateway.uid)
+        pins = tuple(mount.umount(f"{folder}/{name}") for name in ("gateway", "mnt", "admin", "user"))
+        removal: tuple[Action, ...] = (Command(("rm", "-rf", "--one-file-system", "--", folder)),)
+        return (*pins, mount.umount(folder), *removal)

@@ -1,0 +1,41 @@
+"""Builders for `iptables` and `iptables-restore`, and the tables that vnet owns.
+
+In the gateway and in a bridge the tables are vnet's and are restored whole, each in one atomic step. On the
+host only chains of vnet's own name are touched, and the rules that jump to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vnet.command import HOST, Command
+
+#: Accepts what answers to something that was let through before.
+ANSWERS = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+#: Accepts what a forwarded port has turned aside.
+FORWARDED = "-m conntrack --ctstate DNAT -j ACCEPT"
+#: Seconds that `iptables` waits for another one's lock.
+WAIT_S = "10"
+
+
+def table(name: str, chains: Iterable[str], rules: Iterable[str]) -> str:
+    """Write one table as iptables-restore(8) reads it; a chain is `NAME POLICY`, with `-` for a chain of one's own."""
+    heads = (f":{chain} [0:0]" for chain in chains)
+    return "\n".join((f"*{name}", *heads, *rules, "COMMIT", ""))
+
+
+def restore(tables: str, *, netns: str = HOST, flush: bool = False) -> Command:
+    """Load tables; chains that are named are emptied first, with `flush` the whole tables are."""
+    keep = () if flush else ("--noflush",)
+    return Command(("iptables-restore", "--wait", WAIT_S, *keep), netns, tables)
+
+
+def delete(table_name: str, rule: str) -> Command:
+    """Delete one rule of the host, given as in `iptables -D`."""
+    return Command(("iptables", "--wait", WAIT_S, "-t", table_name, "-D", *rule.split()))
+
+
+def drop_chain(table_name: str, chain: str) -> tuple[Command, Command]:
+    """Empty and delete a chain of the host."""
+    base = ("iptables", "--wait", WAIT_S, "-t", table_name)
+    return Command((*base, "-F", chain)), Command((*base, "-X", chain))

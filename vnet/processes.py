@@ -1,0 +1,72 @@
+"""The processes in a lab's namespaces: found by the namespace they are in, never by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+from vnet import namespace
+from vnet.runner import pin
+
+#: Seconds between TERM and KILL, and for a killed process to be gone.
+TERM_S, KILL_S = 5.0, 5.0
+
+
+def by_namespace(inodes: frozenset[int]) -> dict[int, list[int]]:
+    """Map the inode of each of these network namespaces to the processes in it."""
+    found: dict[int, list[int]] = {inode: [] for inode in inodes}
+    for name in os.listdir("/proc"):  # noqa: PTH208 (pathlib: 10 ms)
+        if name.isdigit():
+            inode = _namespace_of(name)
+            if inode in found:
+                found[inode].append(int(name))
+    return found
+
+
+def _namespace_of(pid: str) -> int:
+    """Tell the inode of a process's network namespace; 0 where the process is gone, a zombie, or not ours to see."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def end(netns: Sequence[str]) -> list[str]:
+    """End what runs in the pinned namespaces: TERM, then KILL; gives back what would not end.
+
+    A stopped process (SIGSTOP) gets its TERM when it is continued, so it is.
+    """
+    paths = [pin(name) for name in netns]
+    inodes = frozenset(os.stat(path).st_ino for path in paths if namespace.is_pin(path))  # noqa: PTH116
+    for number, limit_s in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
+        left = _signal_until_gone(inodes, number, limit_s)
+        if not left:
+            return []
+    return [f"process {pid} did not end" for pid in left]
+
+
+def _signal_until_gone(inodes: frozenset[int], number: signal.Signals, limit_s: float) -> list[int]:
+    """Signal each process once, also those that are forked meanwhile, until none is left or the time is over."""
+    told: set[int] = {os.getpid()}
+    deadline, pause_s = time.monotonic() + limit_s, 0.001
+    while True:
+        left = [pid for pids in by_namespace(inodes).values() for pid in pids if pid != os.getpid()]
+        for pid in left:
+            if pid not in told:
+                _signal(pid, number)
+                told.add(pid)
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.05)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal one process, if it is still there."""
+    try:
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):
+        return
