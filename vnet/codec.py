@@ -19,7 +19,7 @@ def encode(value: Any) -> Any:
         return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [encode(item) for item in value]
-    return value if isinstance(value, str | int | bool | None) else str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def decode(kind: Any, data: Any) -> Any:

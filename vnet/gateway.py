@@ -16,32 +16,33 @@ NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6
 
 @dataclass(frozen=True)
 class GatewayStep:
-    """The inside of the gateway's namespace; the namespace itself comes with the host's end."""
+    """The inside of the gateway's namespace; the namespace itself comes with the host's end.
+
+    For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there.
+    """
 
     gateway: Gateway
+    folder: bool = True
+    pin: bool = True
 
     def up(self) -> Stages:
         """Address, route, rules, then forwarding."""
-        return ((self._pins(),), (self._inside(),)) if self.gateway.way == "userns" else ((self._inside(),),)
-
-    def mend(self) -> Stages:
-        """Put back what is missing inside; nothing is lost by doing it twice."""
-        return ((self._inside(),),)
+        return ((self._pins(),), (self._inside(),))
 
     def down(self) -> Stages:
         """Leave it to the host's step: with the namespace all of it goes."""
         return ()
 
     def _pins(self) -> Script:
-        """Make the pins' folder in the labs' mount namespace, and pin there what guests need to come back out."""
+        """Pin in the labs' mount namespace what ip-netns(8) looks for there, and what leads a guest back out."""
         gateway = self.gateway
-        pin = f"/run/netns/{gateway.netns}"
-        return (
-            mount.tmpfs("/run/netns"),
-            Command(("install", "-m", "0444", "/dev/null", pin)),
-            mount.bind("/proc/self/ns/net", pin),
-            mount.bind("/proc/self/ns/user", f"{pins_folder(gateway.uid)}/admin"),
-        )
+        if gateway.way != "userns":
+            return ()
+        path = f"/run/netns/{gateway.netns}"
+        admin = mount.bind("/proc/self/ns/user", f"{pins_folder(gateway.uid)}/admin")
+        folder = (mount.tmpfs("/run/netns"), admin) if self.folder else ()
+        file = Command(("install", "-m", "0444", "/dev/null", path))
+        return (*folder, *((file, mount.bind("/proc/self/ns/net", path)) if self.pin else ()))
 
     def _inside(self) -> Script:
         """Make the gateway a router."""

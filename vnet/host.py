@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vnet import ip, iptables, mount
+from vnet import ip, iptables, mount, namespace
 from vnet.command import Action, Command, Maker, Script, Stages, Write
 from vnet.model import Gateway
 
 #: The folder of all users' states.
 RUN = "/run/vnet"
+#: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
+PINS = ("user", "admin", "mnt", "gateway")
 #: The UDP port of the packet that tells whether the host's rules still stand (RFC 862, echo).
 ECHO = 7
+#: Is there while vnet has turned forwarding on: the last gateway turns it off again.
+CLOSED_MARK = f"{RUN}/closed"
 #: Drops what a host that did not forward before vnet would forward now.
 CLOSED = "VNET-CLOSED"
 
@@ -27,6 +31,19 @@ def state_folder(uid: int) -> str:
 def pins_folder(uid: int) -> str:
     """Name the folder with a user's pinned namespaces: root's."""
     return f"{RUN}/{uid}.ns"
+
+
+def link_mark(gateway: Gateway) -> str:
+    """Name the file that tells other users whose link this is."""
+    return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
+
+
+def pins_stand(gateway: Gateway) -> bool:
+    """Tell whether the namespaces that a `userns` caller's labs live in are still pinned."""
+    if gateway.way != "userns":
+        return True
+    folder = pins_folder(gateway.uid)
+    return all(namespace.is_pin(f"{folder}/{name}") for name in PINS)
 
 
 @dataclass(frozen=True)
@@ -50,44 +67,49 @@ class StateStep:
         """Remove them: the records are gone by then."""
         folder = state_folder(self.uid)
         paths = (f"{folder}/labs", f"{folder}/locks", folder)
-        return (((Command(("rm", "-rf", "--one-file-system", "--", *paths)), Command(("rmdir", "--", RUN)),),),)
+        return (((Command(("rm", "-rf", "--one-file-system", "--", *paths)), Command(("rmdir", "--", RUN))),),)
 
 
 @dataclass(frozen=True)
 class HostStep:
     """The host's end of the gateway, and for `userns` the namespaces that the labs will live in.
 
-    `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of
-    it may stand already.
+    `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of the
+    rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
     """
 
     gateway: Gateway
     closes: bool
     mends: bool = False
+    namespaces: bool = True
+    link: bool = True
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
-        return ((self._namespaces(),), (self._link(),), (self._firewall(),))
+        namespaces = self._namespaces() if self.namespaces else ()
+        return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
         """Take all of it away, the link first: its name is free when this returns."""
         gateway = self.gateway
-        switch = (Write("net/ipv4/ip_forward", "0"),) if self.closes else ()
+        switch = (Write("net/ipv4/ip_forward", "0"), Command(("rm", "-f", CLOSED_MARK))) if self.closes else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
-        return (((ip.link_del(gateway.interface),),), (rules,), (self._unpin(),))
+        return (((ip.link_del(gateway.interface),),), (rules,), (self._unpin() if self.namespaces else (),))
 
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
         gateway = self.gateway
+        mark = Command(("install", "-m", "0444", "/dev/null", link_mark(gateway)))
         if gateway.way != "userns":
-            return (ip.netns_add(gateway.netns),)
+            return (mark, ip.netns_add(gateway.netns))
         folder = pins_folder(gateway.uid)
         caller = ("setpriv", f"--reuid={gateway.uid}", f"--regid={gateway.gid}", "--init-groups")
         himself = ("unshare", "--user", f"--map-user={gateway.uid}", f"--map-group={gateway.gid}")
         inside = ("nsenter", f"--user={folder}/user", "--preserve-credentials")
         admin = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagation", "slave")
-        files = tuple(f"{folder}/{name}" for name in ("user", "admin", "mnt", "gateway"))
+        files = tuple(f"{folder}/{name}" for name in PINS)
         return (
+            mark,
             Command(("install", "-d", "-m", "0755", folder, "/run/netns")),
             mount.bind(folder, folder),
             mount.make_private(folder),
@@ -117,16 +139,13 @@ class HostStep:
             ip.neighbour_replace(gateway.ip, gateway.mac, gateway.interface),
         )
 
-    def mend(self) -> Stages:
-        """Put back what a standing link lost: address, rules, forwarding."""
-        return ((self._settings(),), (self._firewall(),))
-
     def _firewall(self) -> Script:
         """Let labs out, answers in, nothing else; then forward."""
         if not self.gateway.iptables:
             return ()
         again: Script = self._unjump() if self.mends else ()
-        return (*again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
+        mark = (Command(("install", "-m", "0444", "/dev/null", CLOSED_MARK)),) if self.closes else ()
+        return (*mark, *again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
 
     @property
     def _chain(self) -> str:
@@ -181,9 +200,10 @@ class HostStep:
     def _unpin(self) -> Script:
         """Let the namespaces go."""
         gateway = self.gateway
+        unmark = Command(("rm", "-f", link_mark(gateway)))
         if gateway.way != "userns":
-            return (ip.netns_del(gateway.netns),)
+            return (ip.netns_del(gateway.netns), unmark)
         folder = pins_folder(gateway.uid)
-        pins = tuple(mount.umount(f"{folder}/{name}") for name in ("gateway", "mnt", "admin", "user"))
+        pins = tuple(mount.umount(f"{folder}/{name}") for name in reversed(PINS))
         removal: tuple[Action, ...] = (Command(("rm", "-rf", "--one-file-system", "--", folder)),)
-        return (*pins, mount.umount(folder), *removal)
+        return (*pins, mount.umount(folder), *removal, unmark)

@@ -30,9 +30,14 @@ def setns(path: str, kind: int) -> None:
     """Enter the namespace that is pinned at `path`; a plain file there is EINVAL."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _check(_libc.setns(fd, kind), path)
+        setns_fd(fd, kind, path)
     finally:
         os.close(fd)
+
+
+def setns_fd(fd: int, kind: int, path: str = "setns") -> None:
+    """Enter the namespace of an open pin."""
+    _check(_libc.setns(fd, kind), path)
 
 
 def unshare(flags: int) -> None:
@@ -71,6 +76,6 @@ def network(path: str) -> Iterator[None]:
         try:
             yield
         finally:
-            _check(_libc.setns(home, NEWNET), "/proc/self/ns/net")
+            setns_fd(home, NEWNET)
     finally:
         os.close(home)

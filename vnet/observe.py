@@ -46,11 +46,12 @@ def gateway(gateway: dict[str, Any]) -> bool:
     )
 
 
-def lab(lab: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
-    """Tell which parts of a lab stand: `known` are the inodes that its namespaces had when they were made."""
+def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
+    """Tell which parts of a lab stand: `known` pairs its namespaces with the inodes that they had when they were made."""
     wanted: Lab = decode(Lab, lab)
+    made: dict[str, int] = dict(known)  # type: ignore[arg-type]
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
-    found = {name: inode for name, inode in inodes(names).items() if known.get(name) == inode}
+    found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
     if wanted.netns not in found:
         return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": []}
     has = _addresses(capture(("ip", "-j", "address", "show"), wanted.netns))

@@ -122,9 +122,9 @@ class Records:
         os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)  # noqa: PTH103
         self._write(f"{self.folder}/labs/{record.lab.name}/record.json", record)
 
-    def write_file(self, lab: str, name: str, text: str) -> None:
-        """Write a file of a lab in place: guests have it mounted, and see the change."""
-        path = f"{self.folder}/labs/{lab}/{name}"
+    def write_file(self, name: str, text: str) -> None:
+        """Write a file in place: guests have it mounted, and see the change."""
+        path = f"{self.folder}/{name}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with os.fdopen(fd, "wb") as file:
             file.write(text.encode())
@@ -172,6 +172,7 @@ class Records:
         try:
             yield
         finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # for the workers that were forked meanwhile, too
             os.close(fd)
 
     def _locked(self, path: str, kind: int) -> int:

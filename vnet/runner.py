@@ -13,7 +13,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vnet import namespace
@@ -92,13 +93,26 @@ def _call(argv: tuple[str, ...], stdin: str = "") -> None:
     """Call a command through `sh`."""
     import sh
 
+    call = sh.Command(tool(argv[0]))
+    running = call(*argv[1:], _in=stdin, _env=ENVIRONMENT, _tty_out=False, _cwd="/", _bg=True, _bg_exc=False)
     try:
-        sh.Command(tool(argv[0]))(*argv[1:], _in=stdin, _env=ENVIRONMENT, _tty_out=False, _timeout=LIMIT_S, _cwd="/")
+        with _limit(running.kill):
+            running.wait()
     except sh.ErrorReturnCode as error:
         said = (error.stderr or error.stdout).decode(errors="replace").strip()
         raise CommandError(f"{' '.join(argv)}: exit status {error.exit_code}: {said}") from None
-    except sh.TimeoutException:
-        raise CommandError(f"{' '.join(argv)}: no answer within {LIMIT_S:.0f} s") from None
+
+
+@contextmanager
+def _limit(kill: Callable[[], None]) -> Iterator[None]:
+    """Kill what is waited for when its time is over. sh's own `_timeout` takes 100 ms a call, `wait(timeout=)` 35."""
+    old = signal.signal(signal.SIGALRM, lambda _number, _frame: kill())
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
 
 
 def _make(maker: Maker) -> None:
@@ -158,7 +172,8 @@ def run(stages: Stages, *, down: bool = False) -> list[str]:
     errors: list[str] = []
     for stage in stages:
         pool = _Pool(down=down)
-        pool.run([_jobs(script, down=down) for script in stage if script])
+        with _children_wait():
+            pool.run([_jobs(script, down=down) for script in stage if script])
         if pool.errors and not down:
             raise CommandError("\n".join(pool.errors))
         errors += pool.errors
@@ -205,7 +220,7 @@ class _Pool:
         self.running: dict[int, Running] = {}
 
     def run(self, scripts: list[Iterator[Job | Write]]) -> None:
-        """Run them all, `IN_FLIGHT` processes at most; what failed is in `errors`."""
+        """Run them all, `IN_FLIGHT` processes at most; what failed is in `errors`. SIGCHLD must be blocked."""
         waiting = scripts[::-1]
         while waiting or self.running:
             while waiting and len(self.running) < IN_FLIGHT:
@@ -220,7 +235,7 @@ class _Pool:
         for job in script:
             try:
                 if isinstance(job, Job):
-                    self._start(job, script)
+                    self.start(job, script)
                     return
                 write(job)
             except CommandError as error:
@@ -233,7 +248,7 @@ class _Pool:
         if not (self.down and is_missing(error)):
             self.errors.append(error)
 
-    def _start(self, job: Job, rest: Iterator[Job | Write]) -> None:
+    def start(self, job: Job, rest: Iterator[Job | Write]) -> None:
         """Start a process inside its network namespace, its input and output in memory."""
         source, output = os.memfd_create("in"), os.memfd_create("out")
         try:
@@ -249,14 +264,14 @@ class _Pool:
 
     def _reap(self) -> Iterator[Job | Write] | None:
         """Wait for one process; gives back what is left of its script, if that is to go on."""
-        pid, status = self._wait()
+        pid, status = self.wait()
         done = self.running.pop(pid)
         said = _read(done.output)
         for error in _failures(done.job, os.waitstatus_to_exitcode(status), said):
             self._note(error)
         return done.rest if status == 0 or self.down else None
 
-    def _wait(self) -> tuple[int, int]:
+    def wait(self) -> tuple[int, int]:
         """Wait until a process ends, and end it when its time is over. SIGCHLD is blocked, so none is missed."""
         while True:
             for pid, running in self.running.items():
@@ -326,12 +341,22 @@ def is_missing(error: str) -> bool:
 
 def capture(argv: tuple[str, ...], netns: str = HOST, *, may_fail: bool = False) -> str:
     """Run one command and give back what it printed; for looking, not for changing."""
-    seen: list[str] = []
     job = Job(argv, netns, "", ())
     pool = _Pool(down=False)
-    pool._start(job, iter(()))
-    pid, status = pool._wait()
-    seen.append(_read(pool.running.pop(pid).output))
+    with _children_wait():
+        pool.start(job, iter(()))
+        pid, status = pool.wait()
+    said = _read(pool.running.pop(pid).output)
     if status and not may_fail:
-        raise CommandError(f"{_name(job)}: exit status {os.waitstatus_to_exitcode(status)}: {seen[0]}")
-    return seen[0] if not status else ""
+        raise CommandError(f"{_name(job)}: exit status {os.waitstatus_to_exitcode(status)}: {said}")
+    return "" if status else said
+
+
+@contextmanager
+def _children_wait() -> Iterator[None]:
+    """Block SIGCHLD, so that the end of no child is missed between a look and a wait."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)

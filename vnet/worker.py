@@ -12,10 +12,11 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from vnet import observe, processes, runner
+from vnet import observe, processes, runner, signals
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.codec import decode, encode
 from vnet.errors import CommandError, VnetError
@@ -24,12 +25,13 @@ from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
 from vnet.step import Step
 
-#: Steps on the host itself: the only ones that a `userns` caller's worker under sudo takes.
+#: Steps on the host itself, done once, command by command.
 HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
 #: Steps in the labs' namespaces.
 LAB_STEPS: dict[str, type] = {
     each.__name__: each for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep)
 }
+STEPS = HOST_STEPS | LAB_STEPS
 #: What can be asked about a lab or a gateway beside steps.
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": observe.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
@@ -42,11 +44,14 @@ class Worker:
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         self.pid = pid
-        self.file = channel.makefile("rwb", buffering=0)
+        self.show: Callable[[str, Step], None] | None = None
+        self.file = channel.makefile("rwb")
         channel.close()
 
     def do(self, way: str, step: Step) -> list[str]:
-        """Do a step `up`, `down` or `mend`; on the way down gives back what went wrong, else raises CommandError."""
+        """Do a step `up` or `down`; on the way down gives back what went wrong, else raises CommandError."""
+        if self.show:
+            self.show(way, step)
         answer = self._ask({"way": way, "step": type(step).__name__, "fields": encode(step)})
         return list(answer)
 
@@ -61,11 +66,13 @@ class Worker:
 
     def _ask(self, request: dict[str, Any]) -> Any:
         """Send one line, wait for one."""
-        try:
-            self.file.write(json.dumps(request).encode() + b"\n")
-            line = self.file.readline()
-        except OSError:
-            line = b""
+        with signals.held():
+            try:
+                self.file.write(json.dumps(request).encode() + b"\n")
+                self.file.flush()
+                line = self.file.readline()
+            except OSError:
+                line = b""
         if not line:
             raise CommandError("the worker ended before its work was done; run vnet-up or vnet-down again")
         answer = json.loads(line)
@@ -84,7 +91,7 @@ def fork(enter: Callable[[], None]) -> Worker:
     status = 1
     try:
         ours.close()
-        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, HOST_STEPS | LAB_STEPS)
+        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, lambda step: None)
         status = 0
     finally:
         os._exit(status)
@@ -93,17 +100,15 @@ def fork(enter: Callable[[], None]) -> Worker:
 def under_sudo(argv: Sequence[str]) -> Worker:
     """Start a worker under sudo; its words for the caller (the password's prompt) go to the terminal."""
     ours, theirs = socket.socketpair()
-    program = os.path.abspath(__file__)  # noqa: PTH100 (pathlib: 10 ms)
     actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
-    pid = os.posix_spawn(argv[0], [*argv, sys.executable, "-I", program], os.environ, file_actions=actions)
+    pid = os.posix_spawn(argv[0], [*argv], os.environ, file_actions=actions)
     theirs.close()
     return Worker(pid, ours)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], steps: dict[str, type]) -> None:
-    """Answer requests until there are no more."""
+def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
+    """Answer requests until there are no more; `check` raises where a step is none for this worker."""
     os.setsid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     entered = False
@@ -112,35 +117,35 @@ def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], step
             if not entered:
                 enter()
                 entered = True
-            answer = {"answer": _answer(json.loads(line), steps)}
+            answer = {"answer": _answer(json.loads(line), check)}
         except (VnetError, OSError, ValueError) as error:
             answer = {"error": str(error)}
+        except Exception:  # a mistake of vnet's own: the parent undoes the step all the same, and shows it
+            answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
 
 
-def _answer(request: dict[str, Any], steps: dict[str, type]) -> Any:
+def _answer(request: dict[str, Any], check: Callable[[Any], None]) -> Any:
     """Do what a request asks for."""
     if "question" in request:
         return QUESTIONS[request["question"]](**request["fields"])
     name, way = request["step"], request["way"]
-    if name not in steps or way not in ("up", "down", "mend"):
-        raise CommandError(f"{name} {way}: not a step for this worker")
-    stages = getattr(decode(steps[name], request["fields"]), way)()
+    if name not in STEPS or way not in ("up", "down"):
+        raise CommandError(f"{name} {way}: not a step")
+    step = decode(STEPS[name], request["fields"])
+    check(step)
+    stages = step.up() if way == "up" else step.down()
     act = runner.run_one_by_one if name in HOST_STEPS else runner.run
     return act(stages, down=way == "down")
 
 
-def main() -> None:
-    """Serve a caller under sudo."""
-    caller = int(os.environ.get("SUDO_UID", "0"))
-    steps = HOST_STEPS | LAB_STEPS
-    serve(sys.stdin.buffer, sys.stdout.buffer, lambda: None, {name: _owned(kind, caller) for name, kind in steps.items()})
+def serve_sudo(uid: int) -> None:
+    """Serve a caller under sudo: steps of his own gateway and labs, and no one else's."""
 
+    def own(step: Any) -> None:
+        gateway = getattr(step, "gateway", None) or getattr(getattr(step, "lab", None), "gateway", None) or step
+        if gateway.uid != uid:
+            raise CommandError(f"uid {gateway.uid}: not the caller's")
 
-def _owned(kind: type, _caller: int) -> type:
-    return kind
-
-
-if __name__ == "__main__":
-    main()
+    serve(sys.stdin.buffer, sys.stdout.buffer, lambda: None, own)

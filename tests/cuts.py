@@ -1,0 +1,44 @@
+"""What the tests of cuts share: short ways to make one and to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vnet.cut import Cut, cut
+
+
+def lab(count: int) -> list[str]:
+    """Name that many guests; their order is not that of their names."""
+    return [f"n{i}" for i in range(1, count + 1)]
+
+
+def typed(line: str, nodes: str = "a b c d", seed: int | None = None) -> Cut:
+    """Make a cut from one line, as in a shell."""
+    kind, *words = line.split()
+    return cut(kind, words, nodes.split(), seed=seed)
+
+
+def table(it: Cut) -> dict[str, str]:
+    """Map each guest to those that it does not hear, as short text."""
+    return {node: " ".join(sorted(sources)) for node, sources in it.grudge.items()}
+
+
+def hears(it: Cut) -> dict[str, frozenset[str]]:
+    """Map each guest to those that it hears, itself among them."""
+    grudge = it.grudge
+    return {node: frozenset(it.nodes) - grudge.get(node, frozenset()) for node in it.nodes}
+
+
+def symmetric(it: Cut) -> bool:
+    """Tell whether nobody hears one that does not hear him."""
+    return {(b, a) for a, b in it.drops()} == set(it.drops())
+
+
+def joined(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Put `--` between groups."""
+    return [word for at, group in enumerate(groups) for word in (["--"] * (at > 0) + [*group])]
+
+
+def both_ways(one: Sequence[str], other: Sequence[str]) -> dict[str, set[str]]:
+    """Give the grudge that cuts all links between two sides."""
+    return {node: {*far} for near, far in ((one, other), (other, one)) for node in near if far}
