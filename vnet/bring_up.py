@@ -15,7 +15,7 @@ from vnet.context import Context
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
-from vnet.host import CLOSED_MARK, HostStep, StateStep, pins_stand
+from vnet.host import CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
 from vnet.model import Gateway, Lab
 from vnet.records import GatewayRecord, LabRecord, State
 from vnet.settings import Settings
@@ -43,7 +43,8 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
 def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
     marked = os.path.exists(CLOSED_MARK)  # noqa: PTH110
-    return HostStep(gateway, marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0", mends=marked)
+    closes = marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0"
+    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS))  # noqa: PTH110
 
 
 def check_host(context: Context, gateway: Gateway) -> None:

@@ -17,19 +17,22 @@ class Command:
     """One command: an argv, the network namespace it runs in, and what it reads.
 
     `netns` is the name of a pin, as in ip-netns(8), or `HOST`. `stdin` is text, lines ending in a
-    newline. An `ip` command may be joined with its neighbours into one `ip -batch`.
+    newline. An `ip` command may be joined with its neighbours into one `ip -batch`. `tidies`: it takes away what
+    may not be there.
     """
 
     argv: tuple[str, ...]
     netns: str = HOST
     stdin: str = ""
+    tidies: bool = False
 
 
 @dataclass(frozen=True)
 class Write:
     """One line written to a kernel setting: cheaper than a command, printed as one.
 
-    `key` is a path below /proc/sys. An `optional` setting may be missing (IPv6 off, br_netfilter not loaded).
+    `key` is a path below /proc/sys. An `optional` setting may be missing (IPv6 off, br_netfilter not loaded), or
+    not take the value (a group that a user namespace does not map).
     """
 
     key: str

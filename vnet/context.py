@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vnet import processes
 from vnet.errors import VnetError
 from vnet.model import Gateway, Guest, Lab
 from vnet.records import GatewayRecord, Records
@@ -44,6 +45,17 @@ class Context:
     def labs(self, gateway: Gateway) -> Worker:
         """Give the worker that has all rights in the labs."""
         return self.rights.labs(gateway)
+
+    def end(self, gateway: Gateway, netns: tuple[str, ...]) -> list[str]:
+        """End what runs in namespaces; gives back what would not end.
+
+        A worker inside a `userns` caller's namespaces may not look at processes that live in the outer one of them, but
+        the caller himself may.
+        """
+        inodes = tuple(self.labs(gateway).ask("inodes", netns=netns).values())
+        if self.rights.way == "userns":
+            return processes.end(inodes)
+        return list(self.labs(gateway).ask("end", inodes=inodes))
 
     def gateway(self) -> GatewayRecord | None:
         """Read the gateway's record, where there is one that is made whole."""

@@ -20,7 +20,7 @@ class GuestsStep:
     """Some guests of a lab, all at once.
 
     `named`: the lab's guests that this step is about. `namespaces` and `links` say what is to be made; what is
-    not, stands already and is only set right.
+    not, stands already and is only set right; links that stand are made ports of the bridge again.
     """
 
     lab: Lab
@@ -37,9 +37,10 @@ class GuestsStep:
     def up(self) -> Stages:
         """Make the namespaces in one go, the links from the bridge's side, then each guest's inside."""
         namespaces: Stages = ((tuple(ip.netns_add(self.lab.guest_netns(each)) for each in self.guests),),)
-        links: Stages = (tuple(tuple(map(self._link, some)) for some in _slices(self.guests)),)
+        port = self._link if self.links else self._port
+        links: Stages = (tuple(tuple(map(port, some)) for some in _slices(self.guests)),)
         inside: Stages = (tuple(map(self._inside, self.guests)),)
-        return (*(namespaces if self.namespaces else ()), *(links if self.links else ()), *inside)
+        return (*(namespaces if self.namespaces else ()), *links, *inside)
 
     def down(self) -> Stages:
         """Delete the ports by name, then let the namespaces go."""
@@ -53,13 +54,18 @@ class GuestsStep:
         return ip.veth_add(lab.port(guest), "eth0", netns=lab.netns, peer_netns=lab.guest_netns(guest), mtu=lab.mtu,
                            peer_mac=mac_of(guest.ip), master=DEVICE)  # fmt: skip
 
+    def _port(self, guest: Guest) -> ip.Command:
+        """Make a link that stands a port of the bridge again."""
+        return ip.link_set(self.lab.port(guest), netns=self.lab.netns, mtu=self.lab.mtu, master=DEVICE)
+
     def _inside(self, guest: Guest) -> Script:
         """Set a guest's address and route; let its programs, root or not, ping and take any port."""
         lab, netns = self.lab, self.lab.guest_netns(guest)
-        pingers = "0 0" if lab.gateway.way == "userns" else "0 2147483647"
+        some, all_ = ("0 0",) * 2 if lab.gateway.way == "userns" else ("0 65535", "0 2147483647")
         return (
             Write("net/ipv4/ip_unprivileged_port_start", "0", netns),
-            Write("net/ipv4/ping_group_range", pingers, netns),
+            Write("net/ipv4/ping_group_range", some, netns),
+            Write("net/ipv4/ping_group_range", all_, netns, optional=True),
             Write("net/ipv6/conf/eth0/accept_dad", "0", netns, optional=True),
             ip.link_up("lo", netns=netns),
             ip.link_set("eth0", netns=netns, mtu=lab.mtu),

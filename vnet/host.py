@@ -15,8 +15,10 @@ from vnet.model import Gateway
 RUN = "/run/vnet"
 #: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
 PINS = ("user", "admin", "mnt", "gateway")
-#: The UDP port of the packet that tells whether the host's rules still stand (RFC 862, echo).
+#: The port of the packets that tell whether the host's rules still stand (RFC 862, echo); see `observe.echo`.
 ECHO = 7
+#: Where ip-netns(8) pins namespaces; and a mark that is there where the folder was not before vnet.
+NETNS, NETNS_MARK = "/run/netns", f"{RUN}/netns"
 #: Is there while vnet has turned forwarding on: the last gateway turns it off again.
 CLOSED_MARK = f"{RUN}/closed"
 #: Drops what a host that did not forward before vnet would forward now.
@@ -76,6 +78,7 @@ class HostStep:
 
     `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of the
     rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
+    `folder`: /run/netns is vnet's own, made by it and empty, and goes as well.
     """
 
     gateway: Gateway
@@ -83,10 +86,11 @@ class HostStep:
     mends: bool = False
     namespaces: bool = True
     link: bool = True
+    folder: bool = False
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
-        namespaces = self._namespaces() if self.namespaces else ()
+        namespaces = (*self._folder(), *self._namespaces()) if self.namespaces else ()
         return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
@@ -94,7 +98,9 @@ class HostStep:
         gateway = self.gateway
         switch = (Write("net/ipv4/ip_forward", "0"), Command(("rm", "-f", CLOSED_MARK))) if self.closes else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
-        return (((ip.link_del(gateway.interface),),), (rules,), (self._unpin() if self.namespaces else (),))
+        unpin = self._unpin() if self.namespaces else ()
+        folder = (mount.umount(NETNS), Command(("rmdir", "--", NETNS)), Command(("rm", "-f", NETNS_MARK))) if self.folder else ()
+        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder),))
 
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
@@ -118,6 +124,10 @@ class HostStep:
             Maker((*caller, *inside, *admin, "cat"),
                   (("user", f"{folder}/admin"), ("mnt", f"{folder}/mnt"), ("net", f"{folder}/gateway"))),
         )  # fmt: skip
+
+    def _folder(self) -> Script:
+        """Remember that /run/netns is vnet's own."""
+        return (Command(("install", "-m", "0444", "/dev/null", NETNS_MARK)),) if self.folder else ()
 
     def _link(self) -> Script:
         """Make the veth; the host takes no IPv6 from labs (router advertisements)."""
@@ -156,6 +166,7 @@ class HostStep:
         name, chain = self.gateway.interface, self._chain
         closed = (f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
         rules = (
+            f"-A {chain} -i {name} -o {name} -p tcp -j REJECT --reject-with tcp-reset",
             f"-A {chain} -i {name} -o {name} {iptables.FORWARDED}",
             f"-A {chain} -s {self.gateway.ip}/32 -i {name} ! -o {name} -j ACCEPT",
             f"-A {chain} -o {name} {iptables.ANSWERS}",
@@ -169,11 +180,12 @@ class HostStep:
     def _nat(self) -> str:
         """Labs go out with the host's address; the echo turns round."""
         name, gateway, chain = self.gateway.interface, self.gateway.ip, self._chain
-        echo = f"-p udp --sport {ECHO} --dport {ECHO}"
+        echo = f"-s {gateway}/32 -d {self.gateway.host_ip}/32 -p %s --sport {ECHO} --dport {ECHO} -j DNAT --to-destination"
         rules = (
             f"-A {chain} -s {gateway}/32 ! -o {name} -j MASQUERADE",
             f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -j MASQUERADE",
-            f"-A {chain}-IN -s {gateway}/32 -d {self.gateway.host_ip}/32 {echo} -j DNAT --to-destination {gateway}",
+            f"-A {chain}-IN {echo % 'udp'} {gateway}",
+            f"-A {chain}-IN {echo % 'tcp'} {gateway}:{ECHO + 1}",
             f"-A PREROUTING -i {name} -j {chain}-IN",
             f"-A POSTROUTING -j {chain}",
         )

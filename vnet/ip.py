@@ -37,11 +37,12 @@ def link_up(name: str, *, netns: str = HOST) -> Command:
     return Command(("ip", "link", "set", "dev", name, "up"), netns)
 
 
-def link_set(name: str, *, netns: str = HOST, mac: str = "", mtu: int = 0) -> Command:
+def link_set(name: str, *, netns: str = HOST, mac: str = "", mtu: int = 0, master: str = "") -> Command:
     """Set a link's hardware address and MTU (bytes), where given, and set it up."""
     address = ("address", mac) if mac else ()
     size = ("mtu", str(mtu)) if mtu else ()
-    return Command(("ip", "link", "set", "dev", name, *address, *size, "up"), netns)
+    port = ("master", master) if master else ()
+    return Command(("ip", "link", "set", "dev", name, *address, *size, *port, "up"), netns)
 
 
 def link_del(name: str, *, netns: str = HOST) -> Command:

@@ -32,7 +32,7 @@ def restore(tables: str, *, netns: str = HOST, flush: bool = False) -> Command:
 
 def delete(table_name: str, rule: str) -> Command:
     """Delete one rule of the host, given as in `iptables -D`."""
-    return Command(("iptables", "--wait", WAIT_S, "-t", table_name, "-D", *rule.split()))
+    return Command(("iptables", "--wait", WAIT_S, "-t", table_name, "-D", *rule.split()), tidies=True)
 
 
 def drop_chain(table_name: str, chain: str) -> tuple[Command, Command]:

@@ -53,8 +53,9 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
     found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
     if wanted.netns not in found:
-        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": []}
-    has = _addresses(capture(("ip", "-j", "address", "show"), wanted.netns))
+        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": {}}
+    links = capture(("ip", "-j", "address", "show"), wanted.netns)
+    has = _addresses(links)
     far = ("ip", "-j", "address", "show", "dev", wanted.link)
     there = _addresses(capture(far, wanted.gateway.netns, may_fail=True))
     right = (
@@ -64,8 +65,9 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
         and _forwards(wanted.netns)
         and _rules_stand(BridgeStep(wanted).up(), wanted.netns)
     )
+    ports = {name: master for name, master in _masters(links).items() if name.startswith(f"{wanted.link}x")}
     return {"namespace": True, "link": UPLINK in has and wanted.link in there, "device": DEVICE in has,
-            "right": right, "guests": found, "ports": [name for name in has if name.startswith(f"{wanted.link}x")]}  # fmt: skip
+            "right": right, "guests": found, "ports": ports}  # fmt: skip
 
 
 def _addresses(text: str) -> dict[str, str]:
@@ -76,6 +78,12 @@ def _addresses(text: str) -> dict[str, str]:
             ipv4 = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"] if info["family"] == "inet"]
             found[link["ifname"]] = ipv4[0] if ipv4 else ""
     return found
+
+
+def _masters(text: str) -> dict[str, bool]:
+    """Read `ip -j address`: each link, and whether it is a port of the bridge and up."""
+    links = [link for link in json.loads(text) if link]
+    return {link["ifname"]: link.get("master") == DEVICE and "UP" in link["flags"] for link in links}
 
 
 def _forwards(netns: str) -> bool:
@@ -99,33 +107,47 @@ def _plain(line: str) -> str:
 
 
 def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
-    """Tell whether the host's rules stand: a packet from the gateway to itself comes back by way of them.
+    """Tell whether the host's rules stand, by what they do: a user without root can't list them.
 
-    It is turned round by the host's nat table and passes its forward chain: a user without root can't
-    list the host's rules, but he can see that they do what they are for.
+    The host's nat table turns round what the gateway sends from port 7 to the host's port 7. A UDP packet has to
+    come back, by way of the forward chain; a TCP connection, to a port at which the gateway does listen, has to be
+    reset by the rule in that chain. So either table flushed is noticed.
     """
     wanted: Gateway = decode(Gateway, gateway)
     with namespace.network(pin(wanted.netns)):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with udp:
-        udp.bind((str(wanted.ip), ECHO))
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            try:
-                udp.sendto(b"vnet", (str(wanted.host_ip), ECHO))
-            except OSError:
-                return False
+        udp, tcp, listening = (socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, *[socket.SOCK_STREAM] * 2))
+    with udp, tcp, listening:
+        return _turned_round(udp, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
+
+
+def _turned_round(udp: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+    """Tell whether a UDP packet comes back."""
+    udp.bind((str(gateway.ip), ECHO))
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            udp.sendto(b"vnet", (str(gateway.host_ip), ECHO))
             if select.select([udp], [], [], AGAIN_S)[0]:
-                return _receives(udp)
+                return udp.recv(16) == b"vnet"
+        except OSError:
+            return False
     return False
 
 
-def _receives(udp: socket.socket) -> bool:
-    """Take a packet; an error from the other end (port unreachable) says that it was not turned round."""
+def _reset(tcp: socket.socket, listening: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+    """Tell whether a TCP connection to where somebody listens is reset on its way."""
+    for each, port in ((tcp, ECHO), (listening, ECHO + 1)):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind((str(gateway.ip), port))
+    listening.listen()
+    tcp.settimeout(limit_s)
     try:
-        return udp.recv(16) == b"vnet"
+        tcp.connect((str(gateway.host_ip), ECHO))
+    except ConnectionRefusedError:
+        return True
     except OSError:
         return False
+    return False
 
 
 def not_ready(lab: dict[str, Any], named: Sequence[str], limit_s: float) -> list[str]:

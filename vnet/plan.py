@@ -17,14 +17,18 @@ from vnet.settings import Settings
 
 @dataclass(frozen=True)
 class Seen:
-    """What of a lab was found standing. `right`: bridge and uplink have their addresses and rules."""
+    """What of a lab was found standing.
+
+    `right`: bridge and uplink have their addresses and rules. `guests`: the pinned namespaces and their inodes.
+    `ports`: the guests' links on the bridge's side, and whether they are ports of it.
+    """
 
     namespace: bool
     link: bool
     device: bool
     right: bool
     guests: dict[str, int] = field(default_factory=dict)
-    ports: tuple[str, ...] = ()
+    ports: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,36 +36,39 @@ class Changes:
     """What to do to a lab, in this order; all empty where nothing differs.
 
     `gone`: guests of the recorded lab to take away. `bridge`: the bridge to make or to set right.
-    `relinked`: guests that stand but lost their link. `added`: guests to make.
+    `relinked`: guests that stand but lost their link. `attached`: guests whose link is no port of the bridge any more.
+    `added`: guests to make.
     """
 
     gone: tuple[str, ...] = ()
     bridge: BridgeStep | None = None
     relinked: GuestsStep | None = None
+    attached: GuestsStep | None = None
     added: GuestsStep | None = None
     forwards: bool = False
 
     def guests_steps(self, lab: Lab) -> tuple[GuestsStep | BridgeForwardsStep, ...]:
         """List the steps on the way up, after the bridge's."""
         ports = BridgeForwardsStep(lab) if self.forwards and self.bridge is None else None
-        return tuple(step for step in (self.relinked, self.added, ports) if step is not None)
+        return tuple(step for step in (self.relinked, self.attached, self.added, ports) if step is not None)
 
 
 def changes(lab: Lab, record: LabRecord | None, seen: Seen | None) -> Changes:
     """Compare the lab that is wanted with the one that is recorded and what of it was seen."""
     everyone = tuple(guest.name for guest in lab.guests)
     if record is None or seen is None:
-        return Changes((), BridgeStep(lab), None, _guests(lab, everyone), any(guest.ports for guest in lab.guests))
+        return Changes((), BridgeStep(lab), None, None, _guests(lab, everyone), any(guest.ports for guest in lab.guests))
     kept = frozenset(_kept(lab, record, seen))
     gone = tuple(guest.name for guest in record.lab.guests if guest.name not in kept)
     whole = seen.namespace and seen.link and seen.device and seen.right
     bridge = None if whole else BridgeStep(lab, not seen.namespace, not seen.link, not seen.device)
-    lost = tuple(each.name for each in lab.guests if each.name in kept and lab.port(each) not in seen.ports)
-    if not seen.device:
-        lost = tuple(name for name in everyone if name in kept)
+    stood = [each for each in lab.guests if each.name in kept]
+    lost = tuple(each.name for each in stood if lab.port(each) not in seen.ports)
+    loose = tuple(each.name for each in stood if not seen.ports.get(lab.port(each), True))
     relinked = GuestsStep(lab, lost, namespaces=False) if lost else None
+    attached = GuestsStep(lab, loose, namespaces=False, links=False) if loose else None
     added = _guests(lab, tuple(name for name in everyone if name not in kept))
-    return Changes(gone, bridge, relinked, added, _ports(lab) != _ports(record.lab))
+    return Changes(gone, bridge, relinked, attached, added, _ports(lab) != _ports(record.lab))
 
 
 def _kept(lab: Lab, record: LabRecord, seen: Seen) -> Iterable[str]:

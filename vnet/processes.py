@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
-
-from vnet import namespace
-from vnet.runner import pin
+from collections.abc import Iterable
 
 #: Seconds between TERM and KILL, and for a killed process to be gone.
 TERM_S, KILL_S = 5.0, 5.0
@@ -33,17 +30,16 @@ def _namespace_of(pid: str) -> int:
         return 0
 
 
-def end(netns: Sequence[str]) -> list[str]:
-    """End what runs in the pinned namespaces: TERM, then KILL; gives back what would not end.
+def end(inodes: Iterable[int]) -> list[str]:
+    """End what runs in network namespaces: TERM, then KILL; gives back what would not end.
 
     A stopped process (SIGSTOP) gets its TERM when it is continued, so it is.
     """
-    paths = [pin(name) for name in netns]
-    inodes = frozenset(os.stat(path).st_ino for path in paths if namespace.is_pin(path))  # noqa: PTH116
+    left: list[int] = []
     for number, limit_s in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
-        left = _signal_until_gone(inodes, number, limit_s)
+        left = _signal_until_gone(frozenset(inodes), number, limit_s)
         if not left:
-            return []
+            break
     return [f"process {pid} did not end" for pid in left]
 
 

@@ -9,6 +9,7 @@ the mount table for each (18 ms where 4,000 namespaces are pinned).
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -72,7 +73,8 @@ def run_one_by_one(stages: Stages, *, down: bool = False) -> list[str]:
         try:
             _run_one(action)
         except CommandError as error:
-            if not down:
+            tidies = down or (isinstance(action, Command) and action.tidies)
+            if not tidies:
                 raise
             if not is_missing(str(error)):
                 errors.append(str(error))
@@ -130,7 +132,7 @@ def _make(maker: Maker) -> None:
         if not _readable(answer_read, LIMIT_S):
             raise CommandError(f"{' '.join(maker.argv)}: the namespaces could not be made")
         for kind, path in maker.pins:
-            _call(("mount", "--bind", f"/proc/{running.pid}/ns/{kind}", path))
+            _call(("mount", "--no-mtab", "--bind", f"/proc/{running.pid}/ns/{kind}", path))
     finally:
         for fd in (talk_write, answer_read, answer_write):
             os.close(fd)
@@ -160,7 +162,8 @@ def _write(action: Write) -> None:
         if not action.optional:
             raise CommandError(f"/proc/sys/{action.key}: this kernel has no such setting") from None
     except OSError as error:
-        raise CommandError(f"/proc/sys/{action.key} = {action.value}: {error.strerror}") from None
+        if not (action.optional and error.errno == errno.EINVAL):
+            raise CommandError(f"/proc/sys/{action.key} = {action.value}: {error.strerror}") from None
 
 
 def run(stages: Stages, *, down: bool = False) -> list[str]:

@@ -47,14 +47,15 @@ def _lines(action: Action, prefix: str) -> Iterator[str]:
     if isinstance(action, Maker):
         yield f"coproc MAKER {{ exec {join(action.argv)}; }}"
         yield 'echo >&"${MAKER[1]}"; read -r <&"${MAKER[0]}"'
-        yield from (f"mount --bind /proc/$MAKER_PID/ns/{kind} {quote(path)}" for kind, path in action.pins)
+        yield from (f"mount --no-mtab --bind /proc/$MAKER_PID/ns/{kind} {quote(path)}" for kind, path in action.pins)
         yield 'kill "$MAKER_PID"; wait "$MAKER_PID"'
     elif isinstance(action, Write):
         unknown = "-e " if action.optional else ""
         yield f"{prefix}{_inside(action.netns)}busybox sysctl -q {unknown}-w {quote(f'{action.key}={action.value}')}"
     else:
         source = f"printf '%s\\n' {_quoted(action.stdin)} | " if action.stdin else ""
-        yield f"{source}{prefix}{join(_argv(action))}"
+        tolerant = " || true" if action.tidies else ""
+        yield f"{source}{prefix}{join(_argv(action))}{tolerant}"
 
 
 def _inside(netns: str) -> str:

@@ -14,7 +14,7 @@ from vnet.bridge import BridgeStep
 from vnet.context import Context, collect
 from vnet.errors import NotUpError
 from vnet.guest import GuestsStep
-from vnet.host import RUN, HostStep, StateStep
+from vnet.host import NETNS, NETNS_MARK, RUN, HostStep, StateStep
 from vnet.model import Gateway
 from vnet.records import GatewayRecord, LabRecord
 
@@ -43,7 +43,7 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
     context.records.write_lab(record)
     record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), forwards=False)
     errors += context.collect_hooks("vnet_before_bridge_down", lab)
-    errors += collect(lambda: list(labs.ask("end", netns=(lab.netns,))))
+    errors += collect(lambda: context.end(lab.gateway, (lab.netns,)))
     failed = collect(lambda: labs.do("down", BridgeStep(lab)))
     errors += context.collect_hooks("vnet_after_bridge_down", lab)
     if failed or record.lab.guests:
@@ -65,7 +65,7 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
     context.records.write_lab(record)
     labs = context.labs(lab.gateway)
     errors = context.collect_hooks("vnet_before_guest_down", lab, step.guests)
-    errors += collect(lambda: list(labs.ask("end", netns=tuple(map(lab.guest_netns, step.guests)))))
+    errors += collect(lambda: context.end(lab.gateway, tuple(map(lab.guest_netns, step.guests))))
     failed = collect(lambda: labs.do("down", step))
     errors += context.collect_hooks("vnet_after_guest_down", lab, step.guests)
     if not failed:
@@ -114,7 +114,9 @@ def gateway_down(context: Context) -> list[str]:
 def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     """Take the gateway away. While another user has one, the host goes on forwarding for him."""
     others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]  # noqa: PTH208
-    step = HostStep(record.gateway, record.closes and not others)
+    pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}  # noqa: PTH112, PTH208
+    folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}  # noqa: PTH110
+    step = HostStep(record.gateway, record.closes and not others, folder=folder)
     context.records.write_gateway(replace(record, state="removing"))
     errors = collect(lambda: context.host().do("down", step))
     if not errors:
