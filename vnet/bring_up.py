@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection
 from dataclasses import replace
 
-from vnet import clash, files, plan, runner, show
+from vnet import clash, files, partition, plan, runner, show
 from vnet.bridge import BridgeStep
 from vnet.context import Context
 from vnet.errors import CommandError, UsageError
@@ -153,7 +153,7 @@ def choose(settings: Settings, gateway: Gateway, only: Collection[str],
     lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
     plan.check(lab, record, others)
     making = tuple((guest.name, "making") for guest in lab.guests)
-    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns))  # type: ignore[arg-type]
+    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)  # type: ignore[arg-type]
 
 
 def _make(context: Context, record: LabRecord) -> LabRecord:
@@ -180,7 +180,7 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
     )
-    changed = replace(record, lab=lab, guests=now, dns=wanted.dns)
+    changed = replace(record, lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks)
     if changed != record or added:
         context.records.write_lab(changed)
     try:
@@ -204,6 +204,8 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     context.after("bridge", lab, new_bridge)
     context.before("guest", lab, added)
     with context.step("guests up"):
+        if added or todo.bridge:
+            partition.keep(context, record)  # before the newcomers' first packet
         for step in todo.guests_steps(lab):
             labs.do("up", step)
         if todo.forwards:

@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(verb: str, words: list[str]) -> int:
     """Parse the words of a verb and do it; every error ends here."""
     module = import_module(VERBS[verb][0])
-    options = parser(verb, module).parse_args(words)
+    prepare = getattr(module, "prepare", list)
+    options = parser(verb, module).parse_intermixed_args(prepare(words))
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     try:
         from vnet import signals

@@ -38,6 +38,12 @@ class Context:
         found = records.gateway() if records.exist() else None
         return cls(records, Rights(found.gateway.way if found else way_of_caller(uid)), hooks, say)
 
+    def load_hooks(self, files: tuple[str, ...], lab: str) -> None:
+        """Load hooks late: those that a record names."""
+        from vnet.hooks import Hooks
+
+        self.hooks = Hooks.load(files, lab)
+
     def host(self) -> Worker:
         """Give the worker that is root on the host."""
         return self.rights.host()

@@ -1,4 +1,4 @@
-"""Hook files: finding them, loading them, and every mistake that can be told before a hook runs.
+"""Hook files: loading them, and every mistake that can be told before a hook runs.
 
 Imported only where there are hooks: pluggy, which comes along, is 20 ms.
 """
@@ -23,30 +23,13 @@ _numbers = itertools.count(1)
 _MARK = "vnet_impl"
 
 
-def expand(names: Sequence[str], mistakes: list[str]) -> list[Path]:
-    """Find the files that are meant, each once, in the order in which they are named; a pattern's sorted."""
-    found: dict[Path, None] = {}
-    for name in names:
-        path = Path(name).absolute()
-        matches = [path] if path.exists() or not set(name) & set("*?[") else sorted(_matches(path))
-        if not matches:
-            mistakes.append(f"{name}: no file matches; [hooks] load names files, or patterns such as hooks/*.py")
-        for match in matches:
-            if not any(_is_same(match, other) for other in found):
-                found[match] = None
-    return list(found)
-
-
-def _matches(pattern: Path) -> Iterator[Path]:
-    """Yield the files that match a pattern."""
-    import glob
-
-    return (Path(name) for name in glob.glob(str(pattern), recursive=True) if not name.endswith("/"))  # noqa: PTH207 (absolute)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one file."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
+def each_once(files: Sequence[str]) -> list[Path]:
+    """Leave out files that were named before, under whatever name."""
+    found: list[Path] = []
+    for path in (Path(name).absolute() for name in files):
+        if not any(path == other or (path.exists() and other.exists() and path.samefile(other)) for other in found):
+            found.append(path)
+    return found
 
 
 def load(path: Path, mistakes: list[str]) -> types.ModuleType | None:

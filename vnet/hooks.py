@@ -38,7 +38,7 @@ class Hooks:
     def load(cls, files: Sequence[str], lab: str) -> Hooks:
         """Load the files, and what installed packages declare; all mistakes in one SettingsError.
 
-        `files` are paths, or patterns; relative ones are looked for in the working directory.
+        `files` are paths; the settings have replaced patterns by what they match.
         """
         declared = has_entry_points(sys.path)
         if not files and not declared:
@@ -139,7 +139,7 @@ def _from_files(files: Sequence[str], mistakes: list[str]) -> dict[object, str]:
     from vnet import hookfiles
 
     modules: dict[object, str] = {}
-    for path in hookfiles.expand(files, mistakes):
+    for path in hookfiles.each_once(files):
         module = hookfiles.load(path, mistakes)
         if module is not None:
             mistakes += hookfiles.check(module, str(path))

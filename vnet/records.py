@@ -47,7 +47,8 @@ class LabRecord:
     """A lab, and how far each of its parts is made.
 
     `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
-    is known again. `cut` is the cut in force, as `cut.Cut.as_json` has it, in JSON.
+    is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
+    worked in each time. `hooks` are the files of the settings' hooks.
     """
 
     lab: Lab
@@ -56,6 +57,7 @@ class LabRecord:
     inodes: tuple[tuple[str, int], ...] = ()
     cut: str | None = None
     dns: str = ""
+    hooks: tuple[str, ...] = ()
 
     def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
         """Set the state of some guests."""
@@ -65,6 +67,16 @@ class LabRecord:
         """Forget some guests."""
         lab = replace(self.lab, guests=tuple(guest for guest in self.lab.guests if guest.name not in names))
         return replace(self, lab=lab, guests=tuple(pair for pair in self.guests if pair[0] not in names))
+
+
+def seen_as(uid: int) -> int:
+    """Tell by which number a user of the host is seen here: inside his labs he may be root (user_namespaces(7))."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123
+        for line in file:
+            inside, outside, count = map(int, line.split())
+            if outside <= uid < outside + count:
+                return inside + uid - outside
+    return 65534
 
 
 def boot_id() -> str:
@@ -85,7 +97,7 @@ class Records:
 
     def exist(self) -> bool:
         """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""
-        for path, owner, mode in ((RUN, 0, 0o022), (self.folder, self.uid, 0o077)):
+        for path, owner, mode in ((RUN, 0, 0o022), (self.folder, seen_as(self.uid), 0o077)):
             try:
                 found = os.lstat(path)  # noqa: PTH116
             except FileNotFoundError:

@@ -70,13 +70,11 @@ class Rights:
 
     def host(self) -> worker.Worker:
         """Give the worker that is root on the host."""
-        if self.way == "root":
-            return self._start("labs", None)
-        return self._start("sudo", None)
+        return self._start("labs" if os.geteuid() == 0 else "sudo", None)
 
     def labs(self, gateway: Gateway) -> worker.Worker:
         """Give the worker that has all rights in the labs."""
-        if self.way == "sudo":
+        if self.way == "sudo" and os.geteuid():
             return self._start("sudo", None)
         return self._start("labs", gateway)
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vnet import plan
+from vnet import partition, plan
 from vnet.bridge import BridgeStep
 from vnet.context import Context, collect
 from vnet.errors import NotUpError
@@ -71,6 +71,8 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
     if not failed:
         record = record.without(gone)
         context.records.write_lab(record)
+        if record.bridge == "up":
+            errors += collect(lambda: partition.keep(context, record) or [])
         if forwards and any(guest.ports for guest in step.guests):
             errors += collect(lambda: write_forwards(context, lab.gateway))
     return record, errors + failed

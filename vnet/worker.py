@@ -16,9 +16,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from vnet import observe, processes, runner, signals
+from vnet import observe, observe_cut, processes, runner, signals
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.codec import decode, encode
+from vnet.cut_step import CutStep
 from vnet.errors import CommandError, VnetError
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep
@@ -29,12 +30,13 @@ from vnet.step import Step
 HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
 #: Steps in the labs' namespaces.
 LAB_STEPS: dict[str, type] = {
-    each.__name__: each for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep)
+    each.__name__: each for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep, CutStep)
 }
 STEPS = HOST_STEPS | LAB_STEPS
 #: What can be asked about a lab or a gateway beside steps.
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": observe.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
+    "cut_needs": observe_cut.needs, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
     "inodes": observe.inodes, "end": processes.end,
 }  # fmt: skip
 
