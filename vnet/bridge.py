@@ -108,7 +108,9 @@ class BridgeForwardsStep:
 
     def up(self) -> Stages:
         """Replace the chain, in one atomic step."""
-        return (((iptables.restore(iptables.table("nat", ("FORWARDS -",), forwards(self.lab)), netns=self.lab.netns),),),)
+        return (
+            ((iptables.restore(iptables.table("nat", ("FORWARDS -",), forwards(self.lab)), netns=self.lab.netns),),),
+        )
 
     def down(self) -> Stages:
         """Leave it to the bridge's step: with the namespace all of it goes."""

@@ -32,9 +32,10 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
                      networks.mtu, host.iptables)  # fmt: skip
     record = context.gateway()
     for field, key in (("host_ip", "host.ip"), ("interface", "host.interface"), ("bridges", "networks.bridges")):
-        if record and getattr(record.gateway, field) != getattr(wanted, field):
+        asked, now = getattr(wanted, field), getattr(record.gateway if record else wanted, field)
+        if asked != now:
             raise UsageError(
-                f"{key}: {getattr(wanted, field)} is wanted, but the gateway is up with {getattr(record.gateway, field)}, "
+                f"{key}: {asked} is wanted, but the gateway is up with {now}, "
                 "which all labs share: set that, or take everything down first with vnet-down --all --gateway"
             )
     return record.gateway if record else wanted
@@ -42,9 +43,9 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
 
 def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
-    marked = os.path.exists(CLOSED_MARK)  # noqa: PTH110
+    marked = os.path.exists(CLOSED_MARK)
     closes = marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0"
-    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS))  # noqa: PTH110
+    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS))
 
 
 def check_host(context: Context, gateway: Gateway) -> None:
@@ -152,8 +153,8 @@ def choose(settings: Settings, gateway: Gateway, only: Collection[str],
     number = record.lab.number if record else plan.free_number(gateway.bridges, (lab.number for lab in others))
     lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
     plan.check(lab, record, others)
-    making = tuple((guest.name, "making") for guest in lab.guests)
-    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)  # type: ignore[arg-type]
+    making: tuple[tuple[str, State], ...] = tuple((guest.name, "making") for guest in lab.guests)
+    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)
 
 
 def _make(context: Context, record: LabRecord) -> LabRecord:
@@ -223,7 +224,7 @@ def _ready(context: Context, record: LabRecord, made: tuple[str, ...]) -> LabRec
         raise CommandError(f"{' '.join(silent)}: no answer to {lab.bridge_ip} within {READY_S:.0f} s")
     _mend_silent(context, lab, tuple(guest.name for guest in lab.guests if guest.name not in frozenset(made)))
     names = (lab.netns, *map(lab.guest_netns, lab.guests))
-    up = tuple((guest.name, "up") for guest in lab.guests)
+    up: tuple[tuple[str, State], ...] = tuple((guest.name, "up") for guest in lab.guests)
     done = replace(record, bridge="up", guests=up, inodes=tuple(labs.ask("inodes", netns=names).items()))
     if done != record:
         context.records.write_lab(done)

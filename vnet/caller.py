@@ -22,7 +22,7 @@ def session(options: Namespace, hooks: Sequence[str], lab: str) -> Iterator[Cont
 
     def say(text: str) -> None:
         if not options.quiet:
-            print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)  # noqa: PTH119
+            print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
 
     context = Context.of_caller(caller(), Hooks.load(hooks, lab), say)
     if options.verbose:

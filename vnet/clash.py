@@ -1,4 +1,4 @@
-"""Clashes with what the host has already: its links, addresses and routes. Looks, as anyone may, and changes nothing."""
+"""Clashes with what the host has already: its links, addresses and routes. Changes nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ def check(gateway: Gateway, uid: int) -> None:
     """Refuse a gateway that would take what somebody else holds, and name the holder and a free choice."""
     links = {link["ifname"]: link for link in _ask("link")}
     if gateway.interface in links:
-        raise UsageError(f"host.interface: {gateway.interface} is there already: {_holder(links[gateway.interface], uid)}; "
+        holder = _holder(links[gateway.interface], uid)
+        raise UsageError(f"host.interface: {gateway.interface} is there already: {holder}; "
                          f"{_other_choice(gateway, links)}")  # fmt: skip
     for network, dev in _networks():
         if network.overlaps(gateway.host.network) and network not in EVERYTHING:
-            raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {_holder(links.get(dev, {}), uid)}; "
+            holder = _holder(links.get(dev, {}), uid)
+            raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {holder}; "
                              f"{_other_choice(gateway, links)}")  # fmt: skip
 
 
@@ -67,7 +69,7 @@ def _holder(link: dict[str, Any], uid: int) -> str:
 
 def _vnet_owner(name: str) -> int | None:
     """Tell whose vnet a link belongs to, as the records have it."""
-    for entry in os.listdir(RUN) if os.path.isdir(RUN) else ():  # noqa: PTH112, PTH208
+    for entry in os.listdir(RUN) if os.path.isdir(RUN) else ():
         interface, _, uid = entry.removeprefix("link-").rpartition(".")
         if entry.startswith("link-") and interface == name:
             return int(uid)
@@ -103,7 +105,9 @@ def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
     name = next(each for each in names if each not in links)
     free = (IPv4Address(f"172.{second}.255.{last}") for last in (1, 5, 9) for second in (*range(18, 32), 17, 16))
-    ip = next((each for each in free if not any(IPv4Network((each, 30), strict=False).overlaps(net) for net in taken)), None)
+    ip = next(
+        (each for each in free if not any(IPv4Network((each, 30), strict=False).overlaps(net) for net in taken)), None
+    )
     words = [f'host.ip = "{ip}"'] if ip and ip != gateway.host_ip else []
     words += [f'host.interface = "{name}"'] if name != gateway.interface else []
     return f"set {' and '.join(words)}" if words else "set another host.ip"

@@ -28,7 +28,7 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Find the verb, and do it."""
     words = list(sys.argv if argv is None else argv)
-    verb = os.path.basename(words.pop(0)).partition("vnet-")[2]  # noqa: PTH119
+    verb = os.path.basename(words.pop(0)).partition("vnet-")[2]
     if not verb:
         verb = words.pop(0) if words and not words[0].startswith("-") else ""
     if verb == "exec":
@@ -73,7 +73,9 @@ def parser(verb: str, module: Any) -> argparse.ArgumentParser:
         prog=f"vnet-{verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
-    made.add_argument("-f", metavar="FILE", dest="file", help="the project's settings; default: vnet.toml here or above")
+    made.add_argument(
+        "-f", metavar="FILE", dest="file", help="the project's settings; default: vnet.toml here or above"
+    )
     made.add_argument("-n", metavar="LAB", dest="lab", help="the lab's name; default: what the settings say")
     made.add_argument("-q", action="store_true", dest="quiet", help="say nothing but errors")
     made.add_argument("-v", action="store_true", dest="verbose", help="show each command before it runs")

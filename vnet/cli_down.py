@@ -1,14 +1,15 @@
 """Take a lab away: end what runs in its guests, then remove them and the bridge. A lab that is not there is fine.
 
-  vnet-down                    the lab of the vnet.toml here or above
-  vnet-down nginx              one guest of it
-  vnet-down --all --gateway    everything of yours; the host is then as it was before the first vnet-up
+vnet-down                    the lab of the vnet.toml here or above
+vnet-down nginx              one guest of it
+vnet-down --all --gateway    everything of yours; the host is then as it was before the first vnet-up
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from vnet import records, settings, take_down
 from vnet.caller import caller, session
@@ -25,9 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
-    name, hooks = "", ()
+    name, hooks = "", tuple[str, ...]()
     try:
-        wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())  # noqa: PTH109
+        wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
         name, hooks = wanted.name, wanted.hooks
     except SettingsError:
         if not (options.all or options.gateway):
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             from vnet import dry
 
-            return dry.down(context, options, name)
+            return dry.down(context, options, name, sys.stdout)
         if options.gateway:
             errors = take_down.gateway_down(context)
         elif options.all:

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     wanted = settings.load(
         file=options.file, lab=options.lab, guests=options.guests, host_ip=options.host_ip,
-        iptables=False if options.no_iptables else None, environ=os.environ, cwd=os.getcwd(),  # noqa: PTH109
+        iptables=False if options.no_iptables else None, environ=os.environ, cwd=os.getcwd(),
     )  # fmt: skip
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
@@ -42,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
         record = bring_up.lab_up(context, wanted, only)
         if not options.quiet:
             lab, took_s = record.lab, time.monotonic() - started
-            context.say(f"{lab.name} is up: {len(lab.guests)} guests at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s")
+            context.say(
+                f"{lab.name} is up: {len(lab.guests)} guests at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s"
+            )
     if options.json:
         from vnet.status import as_json
 

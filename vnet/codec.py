@@ -31,14 +31,14 @@ def decode(kind: Any, data: Any) -> Any:
         return _expect(data in get_args(kind), data, kind)
     if origin is UnionType:
         return _union(get_args(kind), data)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _object(kind, data)
     if kind in (IPv4Address, IPv4Network):
         return kind(_expect(isinstance(data, str), data, kind))
     return _expect(type(data) is kind, data, kind)
 
 
-def _expect(holds: bool, data: Any, kind: Any) -> Any:  # noqa: FBT001
+def _expect(holds: bool, data: Any, kind: Any) -> Any:
     """Give `data` back if `holds`, else raise."""
     if not holds:
         raise ValueError(f"{data!r:.80} is not {kind}")

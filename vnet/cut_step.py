@@ -1,9 +1,9 @@
 """A cut as a step: rules in the bridge's namespace, for what the bridge passes from port to port.
 
-They stand in the mangle table, of which vnet owns all in a bridge: one restore replaces one cut by another in one atomic
-step (per family, IPv4 and IPv6), and touches neither NAT nor the filter. br_netfilter leads bridged packets through iptables only
-while its switch is on, so without a cut none of it costs anything; and guests' own rules, loopback, the bridge and
-all that is routed are not concerned: the rules ask for both a port in and a port out.
+They stand in the mangle table, of which vnet owns all in a bridge: one restore replaces one cut by another in one
+atomic step (per family, IPv4 and IPv6), and touches neither NAT nor the filter. br_netfilter leads bridged packets
+through iptables only while its switch is on, so without a cut none of it costs anything; and guests' own rules,
+loopback, the bridge and all that is routed are not concerned: the rules ask for both a port in and a port out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Block:
 
 @dataclass(frozen=True)
 class CutStep:
-    """The whole cut of a lab; with no blocks, none. `stop`: when the kernel ends it, UTC, as iptables has it; or empty."""
+    """The whole cut of a lab; with no blocks, none. `stop`: when the kernel ends it, in UTC; empty for never."""
 
     lab: Lab
     blocks: tuple[Block, ...]

@@ -82,5 +82,3 @@ def _print(context: Context, steps: Collection[Step] | Iterator[Step], out: Text
             print("# as yourself:" if context.rights.way == "userns" else "# as root:", file=out)
         for line in show.lines(step, way, context.rights.way):
             print(line, file=out)
-
-

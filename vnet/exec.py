@@ -11,9 +11,9 @@ import os
 import sys
 
 if __name__ == "__main__":  # run by its path: the folder of the package is not the one to import from
-    sys.path[0:1] = [os.path.dirname(os.path.dirname(os.path.realpath(__file__)))]  # noqa: PTH120
+    sys.path[0:1] = [os.path.dirname(os.path.dirname(os.path.realpath(__file__)))]
 
-import _signal  # `signal` wraps it in enums, which take 3 ms
+import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which take 3 ms
 
 from vnet import namespace
 from vnet.errors import NotUpError, UsageError, VnetError
@@ -68,10 +68,10 @@ class Node:
 def read_nodes(folder: str) -> tuple[str, int, int, str, dict[str, tuple[str, str]]]:
     """Read a lab's way, owner, file and nodes (see `files.nodes`)."""
     try:
-        with open(f"{folder}/nodes", encoding="utf-8") as file:  # noqa: PTH123
+        with open(f"{folder}/nodes", encoding="utf-8") as file:
             head, project, *lines = file.read().split("\n")
     except (FileNotFoundError, NotADirectoryError):
-        raise NotUpError(f"the lab {os.path.basename(folder)} is not up; vnet-up brings it up") from None  # noqa: PTH119
+        raise NotUpError(f"the lab {os.path.basename(folder)} is not up; vnet-up brings it up") from None
     way, uid, gid = head.split()
     rows = {name: (netns, ip) for name, netns, ip in (line.split() for line in lines if line)}
     return way, int(uid), int(gid), project, rows
@@ -82,7 +82,7 @@ def caller() -> int:
     uid, of_lab = os.getuid(), os.environ.get("VNET_UID", "")
     if uid == 0 and of_lab.isdigit():  # root in a lab is still its owner; root of the host may be whom he likes
         return int(of_lab)
-    with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123
+    with open("/proc/self/uid_map", encoding="ascii") as file:
         for line in file:
             inside, outside, count = map(int, line.split())
             if inside <= uid < inside + count:
@@ -95,11 +95,11 @@ def find_lab(call_lab: str, call_file: str, folder: str) -> str:
     if call_lab or (not call_file and os.environ.get("VNET_LAB")):
         return _checked(call_lab or os.environ["VNET_LAB"])
     path = call_file or os.environ.get("VNET_FILE") or _project()
-    wanted = os.path.abspath(path) if path else ""  # noqa: PTH100
+    wanted = os.path.abspath(path) if path else ""
     for lab in _labs(folder):
-        if read_nodes(f"{folder}/labs/{lab}")[3] == wanted and (wanted or lab == os.path.basename(os.getcwd())):  # noqa: PTH109, PTH119
+        if read_nodes(f"{folder}/labs/{lab}")[3] == wanted and (wanted or lab == os.path.basename(os.getcwd())):
             return lab
-    raise NotUpError(f"no lab of {wanted or os.getcwd()} is up; vnet-up brings it up, -n LAB names another")  # noqa: PTH109
+    raise NotUpError(f"no lab of {wanted or os.getcwd()} is up; vnet-up brings it up, -n LAB names another")
 
 
 def _lab(call: Call, folder: str) -> str:
@@ -122,21 +122,21 @@ def _checked(lab: str) -> str:
 def _labs(folder: str) -> list[str]:
     """Name all labs."""
     try:
-        return sorted(os.listdir(f"{folder}/labs"))  # noqa: PTH208
+        return sorted(os.listdir(f"{folder}/labs"))
     except OSError:
         return []
 
 
 def _project() -> str:
     """Find vnet.toml in the working directory or above."""
-    here = os.getcwd()  # noqa: PTH109
+    here = os.getcwd()
     while True:
-        path = os.path.join(here, "vnet.toml")  # noqa: PTH118
-        if os.path.exists(path):  # noqa: PTH110
+        path = os.path.join(here, "vnet.toml")
+        if os.path.exists(path):
             return path
         if here == "/":
             return ""
-        here = os.path.dirname(here)  # noqa: PTH120
+        here = os.path.dirname(here)
 
 
 def enter(node: Node, *, root: bool) -> None:
@@ -165,7 +165,7 @@ def _enter_users(node: Node, *, root: bool) -> bool:
         namespace.setns_fd(mnt, namespace.NEWNS)
         os.close(mnt)
         return False
-    if os.stat("/proc/self/ns/user").st_ino != os.stat(f"{folder}/admin").st_ino:  # noqa: PTH116
+    if os.stat("/proc/self/ns/user").st_ino != os.stat(f"{folder}/admin").st_ino:
         namespace.setns(f"{folder}/admin", namespace.NEWUSER)
     return not root
 
@@ -174,7 +174,7 @@ def _be_oneself(node: Node) -> None:
     """Get the caller's own id back, in one more user namespace."""
     namespace.unshare(namespace.NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{node.uid} 0 1"), ("gid_map", f"{node.gid} 0 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 
 
@@ -189,14 +189,16 @@ def _mount_sys() -> None:
 
 def _cover(source: str, target: str) -> None:
     """Show the lab's file in place of the host's, where the host has one."""
-    if os.path.exists(target) and os.path.exists(source) and os.path.getsize(source):  # noqa: PTH110, PTH202
+    if os.path.exists(target) and os.path.exists(source) and os.path.getsize(source):
         namespace.mount(source, target, flags=namespace.MS_BIND)
 
 
 def environment(node: Node) -> dict[str, str]:
     """Tell the command where it is, and put vnet's commands on its PATH."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
-    programs = f"{here}/bin" if os.path.exists(f"{here}/bin/vnet-exec") else os.path.dirname(os.path.abspath(sys.argv[0]))  # noqa: PTH100, PTH110, PTH120
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    programs = (
+        f"{here}/bin" if os.path.exists(f"{here}/bin/vnet-exec") else os.path.dirname(os.path.abspath(sys.argv[0]))
+    )
     path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if programs not in path.split(":"):
         path = f"{programs}:{path}"
@@ -223,7 +225,7 @@ def run(argv: list[str]) -> int:
     call = Call(argv)
     folder = f"{RUN}/{caller()}"
     node = Node(folder, _lab(call, folder), call.node)
-    env, here = environment(node), os.getcwd()  # noqa: PTH109
+    env, here = environment(node), os.getcwd()
     if node.way == "sudo" and os.geteuid():
         return _through_sudo(node, call, env, here)
     enter(node, root=call.root)

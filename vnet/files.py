@@ -51,7 +51,7 @@ def resolv_conf(dns: str, texts: list[str]) -> str:
 
 
 def _on_loopback(line: str) -> bool:
-    """Tell whether a line names a server that only the host itself can reach, or one by IPv6, which labs don't route."""
+    """Tell whether a line names a server out of a guest's reach: on the host's loopback, or by IPv6."""
     words = line.split()
     if words[0] != "nameserver" or len(words) < 2:
         return False

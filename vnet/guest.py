@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface
 
 from vnet import ip
 from vnet.bridge import DEVICE
-from vnet.command import Script, Stages, Write
+from vnet.command import Command, Script, Stages, Write
 from vnet.model import Guest, Lab, mac_of
 
 #: Guests whose links are made by one process; two cores have something to do with more than that.
@@ -48,13 +48,13 @@ class GuestsStep:
         links = tuple(ip.link_del(lab.port(each), netns=lab.netns) for each in self.guests)
         return ((links,), (tuple(ip.netns_del(lab.guest_netns(each)) for each in self.guests),))
 
-    def _link(self, guest: Guest) -> ip.Command:
+    def _link(self, guest: Guest) -> Command:
         """Make a guest's link as a port of the bridge, its far end in the guest."""
         lab = self.lab
         return ip.veth_add(lab.port(guest), "eth0", netns=lab.netns, peer_netns=lab.guest_netns(guest), mtu=lab.mtu,
                            peer_mac=mac_of(guest.ip), master=DEVICE)  # fmt: skip
 
-    def _port(self, guest: Guest) -> ip.Command:
+    def _port(self, guest: Guest) -> Command:
         """Make a link that stands a port of the bridge again."""
         return ip.link_set(self.lab.port(guest), netns=self.lab.netns, mtu=self.lab.mtu, master=DEVICE)
 

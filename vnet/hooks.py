@@ -2,7 +2,6 @@
 
 Where there are none, and that is nearly always, nothing is imported for them.
 """
-# ruff: noqa: PTH123 - open, and not pathlib: 10 ms
 
 from __future__ import annotations
 

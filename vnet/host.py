@@ -99,7 +99,11 @@ class HostStep:
         switch = (Write("net/ipv4/ip_forward", "0"), Command(("rm", "-f", CLOSED_MARK))) if self.closes else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
         unpin = self._unpin() if self.namespaces else ()
-        folder = (mount.umount(NETNS), Command(("rmdir", "--", NETNS)), Command(("rm", "-f", NETNS_MARK))) if self.folder else ()
+        folder = (
+            (mount.umount(NETNS), Command(("rmdir", "--", NETNS)), Command(("rm", "-f", NETNS_MARK)))
+            if self.folder
+            else ()
+        )
         return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder),))
 
     def _namespaces(self) -> Script:
@@ -180,7 +184,9 @@ class HostStep:
     def _nat(self) -> str:
         """Labs go out with the host's address; the echo turns round."""
         name, gateway, chain = self.gateway.interface, self.gateway.ip, self._chain
-        echo = f"-s {gateway}/32 -d {self.gateway.host_ip}/32 -p %s --sport {ECHO} --dport {ECHO} -j DNAT --to-destination"
+        echo = (
+            f"-s {gateway}/32 -d {self.gateway.host_ip}/32 -p %s --sport {ECHO} --dport {ECHO} -j DNAT --to-destination"
+        )
         rules = (
             f"-A {chain} -s {gateway}/32 ! -o {name} -j MASQUERADE",
             f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -j MASQUERADE",

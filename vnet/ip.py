@@ -20,8 +20,18 @@ def netns_del(name: str) -> Command:
     return Command(("ip", "netns", "del", name))
 
 
-def veth_add(name: str, peer: str, *, netns: str, peer_netns: str, mtu: int, mac: str = "", peer_mac: str = "",
-             master: str = "", up: bool = True) -> Command:
+def veth_add(
+    name: str,
+    peer: str,
+    *,
+    netns: str,
+    peer_netns: str,
+    mtu: int,
+    mac: str = "",
+    peer_mac: str = "",
+    master: str = "",
+    up: bool = True,
+) -> Command:
     """Make a veth pair in `netns`, its far end already in `peer_netns` (a pin's name, or a path)."""
     near = ("address", mac) if mac else ()
     state = ("up",) if up else ()

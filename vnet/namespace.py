@@ -46,7 +46,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, fstype: str = "none", flags: int = 0) -> None:
-    """Mount, as mount(2)."""
+    """Mount a filesystem, see mount(2)."""
     _check(_libc.mount(source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), None), target)
 
 

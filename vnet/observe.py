@@ -30,7 +30,7 @@ AGAIN_S = 0.05
 def inodes(netns: Sequence[str]) -> dict[str, int]:
     """Tell the inode of each pinned namespace; one that is not pinned is left out."""
     paths = {name: pin(name) for name in netns}
-    return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}  # noqa: PTH116
+    return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
 
 
 def gateway(gateway: dict[str, Any]) -> bool:
@@ -47,9 +47,9 @@ def gateway(gateway: dict[str, Any]) -> bool:
 
 
 def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
-    """Tell which parts of a lab stand: `known` pairs its namespaces with the inodes that they had when they were made."""
+    """Tell which parts of a lab stand; `known` pairs its namespaces with the inodes that they had when made."""
     wanted: Lab = decode(Lab, lab)
-    made: dict[str, int] = dict(known)  # type: ignore[arg-type]
+    made: dict[str, int] = dict(known)
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
     found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
     if wanted.netns not in found:
@@ -88,7 +88,7 @@ def _masters(text: str) -> dict[str, bool]:
 
 def _forwards(netns: str) -> bool:
     """Tell whether a namespace forwards packets."""
-    with namespace.network(pin(netns)), open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:  # noqa: PTH123
+    with namespace.network(pin(netns)), open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
         return file.read().strip() == "1"
 
 
@@ -115,7 +115,9 @@ def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
     """
     wanted: Gateway = decode(Gateway, gateway)
     with namespace.network(pin(wanted.netns)):
-        udp, tcp, listening = (socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, *[socket.SOCK_STREAM] * 2))
+        udp, tcp, listening = (
+            socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, *[socket.SOCK_STREAM] * 2)
+        )
     with udp, tcp, listening:
         return _turned_round(udp, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
 
@@ -194,10 +196,8 @@ def _take_neighbours(waiting: dict[str, str]) -> None:
     """Strike out whose hardware address is known by now (flag 2, complete, in /proc/net/arp)."""
     if not waiting:
         return
-    with open("/proc/thread-self/net/arp", encoding="ascii") as file:  # noqa: PTH123
+    with open("/proc/thread-self/net/arp", encoding="ascii") as file:
         for line in list(file)[1:]:
             address, _, flags = line.split()[:3]
             if int(flags, 16) & 2:
                 waiting.pop(address, None)
-
-

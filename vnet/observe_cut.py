@@ -18,9 +18,9 @@ HELP = (
 
 
 def needs(netns: str) -> str:
-    """Say what this kernel lacks for a cut; nothing where it lacks nothing. Rules that it can't take fail when loaded."""
+    """Say what this kernel lacks for a cut, or nothing. Matches that it lacks make the restore fail, as a whole."""
     with namespace.network(pin(netns)):
-        return "" if all(os.path.exists(f"/proc/sys/{key}") for key in SWITCHES) else HELP  # noqa: PTH110
+        return "" if all(os.path.exists(f"/proc/sys/{key}") for key in SWITCHES) else HELP
 
 
 def stands(step: dict[str, Any]) -> bool:
@@ -39,7 +39,7 @@ def _switched(netns: str) -> bool | None:
     with namespace.network(pin(netns)):
         for key in SWITCHES:
             try:
-                with open(f"/proc/sys/{key}", encoding="ascii") as file:  # noqa: PTH123
+                with open(f"/proc/sys/{key}", encoding="ascii") as file:
                     values.add(file.read().strip())
             except FileNotFoundError:
                 values.add("0")

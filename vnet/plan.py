@@ -57,7 +57,9 @@ def changes(lab: Lab, record: LabRecord | None, seen: Seen | None) -> Changes:
     """Compare the lab that is wanted with the one that is recorded and what of it was seen."""
     everyone = tuple(guest.name for guest in lab.guests)
     if record is None or seen is None:
-        return Changes((), BridgeStep(lab), None, None, _guests(lab, everyone), any(guest.ports for guest in lab.guests))
+        return Changes(
+            (), BridgeStep(lab), None, None, _guests(lab, everyone), any(guest.ports for guest in lab.guests)
+        )
     kept = frozenset(_kept(lab, record, seen))
     gone = tuple(guest.name for guest in record.lab.guests if guest.name not in kept)
     whole = seen.namespace and seen.link and seen.device and seen.right
@@ -132,5 +134,5 @@ def free_number(bridges: IPv4Network, taken: Iterable[int]) -> int:
     for number in range(1, most + 1):
         if number not in used:
             return number
-    raise UsageError(f"networks.bridges: all {most} labs that {bridges} has room for are up; take one down with vnet-down, "
+    raise UsageError(f"networks.bridges: all {most} labs that {bridges} has room for are up; take one down, "
                      "or set a wider network after vnet-down --gateway")  # fmt: skip

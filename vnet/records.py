@@ -71,7 +71,7 @@ class LabRecord:
 
 def seen_as(uid: int) -> int:
     """Tell by which number a user of the host is seen here: inside his labs he may be root (user_namespaces(7))."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123
+    with open("/proc/self/uid_map", encoding="ascii") as file:
         for line in file:
             inside, outside, count = map(int, line.split())
             if outside <= uid < outside + count:
@@ -81,7 +81,7 @@ def seen_as(uid: int) -> int:
 
 def boot_id() -> str:
     """Tell this boot from others (random(4))."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
 
 
@@ -99,7 +99,7 @@ class Records:
         """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""
         for path, owner, mode in ((RUN, 0, 0o022), (self.folder, seen_as(self.uid), 0o077)):
             try:
-                found = os.lstat(path)  # noqa: PTH116
+                found = os.lstat(path)
             except FileNotFoundError:
                 return False
             if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, 65534) or found.st_mode & mode:
@@ -108,7 +108,8 @@ class Records:
 
     def gateway(self) -> GatewayRecord | None:
         """Read the gateway's record."""
-        return self._read(f"{self.folder}/gateway.json", GatewayRecord)
+        record: GatewayRecord | None = self._read(f"{self.folder}/gateway.json", GatewayRecord)
+        return record
 
     def write_gateway(self, record: GatewayRecord) -> None:
         """Replace the gateway's record."""
@@ -116,7 +117,8 @@ class Records:
 
     def lab(self, name: str) -> LabRecord | None:
         """Read a lab's record."""
-        return self._read(f"{self.folder}/labs/{name}/record.json", LabRecord)
+        record: LabRecord | None = self._read(f"{self.folder}/labs/{name}/record.json", LabRecord)
+        return record
 
     def labs(self) -> list[LabRecord]:
         """Read all labs' records, by number."""
@@ -126,12 +128,12 @@ class Records:
     def names(self) -> list[str]:
         """Name all labs that have a folder."""
         with suppress(FileNotFoundError):
-            return sorted(os.listdir(f"{self.folder}/labs"))  # noqa: PTH208
+            return sorted(os.listdir(f"{self.folder}/labs"))
         return []
 
     def write_lab(self, record: LabRecord) -> None:
         """Replace a lab's record."""
-        os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)  # noqa: PTH103
+        os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)
         self._write(f"{self.folder}/labs/{record.lab.name}/record.json", record)
 
     def write_file(self, name: str, text: str) -> None:
@@ -149,12 +151,12 @@ class Records:
     def remove_gateway(self) -> None:
         """Forget the gateway."""
         with suppress(FileNotFoundError):
-            os.unlink(f"{self.folder}/gateway.json")  # noqa: PTH108
+            os.unlink(f"{self.folder}/gateway.json")
 
     def _read(self, path: str, kind: type) -> Any:
         """Read a record; one of another boot is none."""
         try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            with open(path, encoding="utf-8") as file:
                 data = json.load(file)
             if data.pop("boot") != boot_id():
                 return None
@@ -169,9 +171,9 @@ class Records:
     def _write(self, path: str, record: object) -> None:
         """Write a record beside the old one, then put it in its place."""
         data = {"schema": SCHEMA, "boot": boot_id(), **encode(record)}
-        with open(f"{path}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(data, file)
-        os.replace(f"{path}.new", path)  # noqa: PTH105
+        os.replace(f"{path}.new", path)
 
     @contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
@@ -191,7 +193,7 @@ class Records:
         """Open and lock a file; one that was removed while waiting is opened anew."""
         deadline, pause_s = time.monotonic() + LOCK_S, 0.001
         while True:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             os.set_inheritable(fd, True)
             while True:
@@ -204,6 +206,6 @@ class Records:
                     time.sleep(pause_s)
                     pause_s = min(2 * pause_s, 0.02)
             with suppress(FileNotFoundError):
-                if os.stat(path).st_ino == os.fstat(fd).st_ino:  # noqa: PTH116
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
                     return fd
             os.close(fd)

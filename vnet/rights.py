@@ -48,7 +48,7 @@ def enter_labs(gateway: Gateway) -> None:
     if gateway.way != "userns":
         return
     folder = pins_folder(gateway.uid)
-    if os.stat("/proc/self/ns/user").st_ino == os.stat(f"{folder}/admin").st_ino:  # noqa: PTH116
+    if os.stat("/proc/self/ns/user").st_ino == os.stat(f"{folder}/admin").st_ino:
         return
     if not namespace.is_pin(f"{folder}/mnt"):
         namespace.setns(f"{folder}/admin", namespace.NEWUSER)

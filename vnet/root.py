@@ -12,10 +12,10 @@ import sys
 
 def _packages() -> None:
     """Import from the checkout or the installation that this file belongs to; `-I` leaves that out."""
-    here = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
+    here = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     sys.path.insert(0, here)
     lib = f"{here}/.venv/lib"
-    for name in os.listdir(lib) if os.path.isdir(lib) else ():  # noqa: PTH112, PTH208
+    for name in os.listdir(lib) if os.path.isdir(lib) else ():
         sys.path.append(f"{lib}/{name}/site-packages")
 
 

@@ -156,7 +156,7 @@ def tool(name: str) -> str:
 def _write(action: Write) -> None:
     """Write a kernel setting of the namespace that this process is in now."""
     try:
-        with open(f"/proc/sys/{action.key}", "w", encoding="ascii") as file:  # noqa: PTH123 (pathlib: 10 ms)
+        with open(f"/proc/sys/{action.key}", "w", encoding="ascii") as file:
             file.write(action.value)
     except FileNotFoundError:
         if not action.optional:

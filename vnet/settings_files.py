@@ -2,7 +2,6 @@
 
 `os.path` and not `pathlib`, which takes 4 ms to import: every command comes by here.
 """
-# ruff: noqa: PTH113, PTH116, PTH117, PTH118, PTH120, PTH207
 
 from __future__ import annotations
 

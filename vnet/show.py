@@ -13,7 +13,7 @@ from vnet.step import Step
 
 
 def lines(step: Step, way: str, rights: Way) -> Iterator[str]:
-    """Write each command of a step `up` or `down`, one a line. Those of a `userns` caller go into his namespaces first."""
+    """Write each command of a step `up` or `down`, one a line; those of `userns` enter the namespaces first."""
     inside = rights == "userns" and not isinstance(step, HostStep | StateStep)
     prefix = _prefix(_uid(step)) if inside else ""
     for stage in getattr(step, way)():

@@ -15,7 +15,7 @@ from vnet.errors import UsageError
 
 def program() -> list[str]:
     """Tell how to start the part that runs under sudo."""
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    here = os.path.dirname(os.path.abspath(__file__))
     return [sys.executable, "-I", "-B", f"{here}/root.py"]
 
 
@@ -35,7 +35,7 @@ def exec_in(uid: int, argv: list[str]) -> int:
     """Do the root side, for the caller `uid`."""
     lab, name, who, path, here, *command = argv
     folder = f"{run_in.RUN}/{uid}"
-    if os.path.dirname(path) != folder or "/" in lab or lab.startswith("."):  # noqa: PTH120
+    if os.path.dirname(path) != folder or "/" in lab or lab.startswith("."):
         raise UsageError(f"{path}: not a file of vnet-exec's")
     node = run_in.Node(folder, lab, name)
     env = _take(path, uid)
@@ -55,7 +55,7 @@ def _take(path: str, uid: int) -> dict[str, str]:
     with os.fdopen(fd, "rb") as file:
         if os.fstat(fd).st_uid != uid:
             raise UsageError(f"{path}: not a file of uid {uid}")
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
         pairs = (item.partition(b"=") for item in file.read().split(b"\0") if item)
         return {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
 

@@ -31,8 +31,8 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
             return []
         unknown = [guest for guest in guests if not record.lab.guest(guest)]
         if unknown:
-            raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; "
-                             f"its guests are {' '.join(guest.name for guest in record.lab.guests) or 'none'}")  # fmt: skip
+            there = " ".join(guest.name for guest in record.lab.guests) or "none"
+            raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; its guests are {there}")
         return guests_down(context, record, guests)[1] if guests else remove_lab(context, record)
 
 
@@ -72,7 +72,7 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
         record = record.without(gone)
         context.records.write_lab(record)
         if record.bridge == "up":
-            errors += collect(lambda: partition.keep(context, record) or [])
+            errors += collect(lambda: partition.keep(context, record))
         if forwards and any(guest.ports for guest in step.guests):
             errors += collect(lambda: write_forwards(context, lab.gateway))
     return record, errors + failed
@@ -115,9 +115,9 @@ def gateway_down(context: Context) -> list[str]:
 
 def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     """Take the gateway away. While another user has one, the host goes on forwarding for him."""
-    others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]  # noqa: PTH208
-    pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}  # noqa: PTH112, PTH208
-    folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}  # noqa: PTH110
+    others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]
+    pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
+    folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
     context.records.write_gateway(replace(record, state="removing"))
     errors = collect(lambda: context.host().do("down", step))

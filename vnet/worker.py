@@ -93,7 +93,7 @@ def fork(enter: Callable[[], None]) -> Worker:
     status = 1
     try:
         ours.close()
-        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, lambda step: None)
+        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, lambda _step: None)
         status = 0
     finally:
         os._exit(status)
