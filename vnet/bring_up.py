@@ -50,7 +50,7 @@ def host_step(gateway: Gateway) -> HostStep:
 
 def check_host(context: Context, gateway: Gateway) -> None:
     """Refuse a gateway whose address, route or interface somebody else on this host holds."""
-    if context.gateway() is None:
+    if not context.records.exist() or context.records.gateway() is None:
         clash.check(gateway, context.records.uid)
 
 

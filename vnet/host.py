@@ -5,10 +5,10 @@ Everything here runs as root on the machine itself; nothing else does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vnet import ip, iptables, mount, namespace
-from vnet.command import Action, Command, Maker, Script, Stages, Write
+from vnet.command import Command, Maker, Script, Stages, Write
 from vnet.model import Gateway
 
 #: The folder of all users' states.
@@ -120,7 +120,8 @@ class HostStep:
         files = tuple(f"{folder}/{name}" for name in PINS)
         return (
             mark,
-            Command(("install", "-d", "-m", "0755", folder, "/run/netns")),
+            *_unmount(folder),
+            Command(("install", "-d", "-m", "0755", folder, NETNS)),
             mount.bind(folder, folder),
             mount.make_private(folder),
             *(Command(("install", "-m", "0444", "/dev/null", file)) for file in files),
@@ -222,6 +223,10 @@ class HostStep:
         if gateway.way != "userns":
             return (ip.netns_del(gateway.netns), unmark)
         folder = pins_folder(gateway.uid)
-        pins = tuple(mount.umount(f"{folder}/{name}") for name in reversed(PINS))
-        removal: tuple[Action, ...] = (Command(("rm", "-rf", "--one-file-system", "--", folder)),)
-        return (*pins, mount.umount(folder), *removal, unmark)
+        return (*_unmount(folder), Command(("rm", "-rf", "--one-file-system", "--", folder)), unmark)
+
+
+def _unmount(folder: str) -> Script:
+    """Detach a folder of pins with all that is in it; where a killed vnet mounted it once more, that as well."""
+    once = replace(mount.umount(folder), tidies=True)
+    return (once, once)
