@@ -1,4 +1,4 @@
-"""The loader of hooks: order, errors, what is refused, and that docs, specs and tests agree. No lab is made here."""
+"""The loader of hooks: order, errors, entry points, and that docs, specs and tests agree. No lab is made here."""
 
 from __future__ import annotations
 

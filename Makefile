@@ -1,0 +1,63 @@
+# vnet: `make up` and `make test` do all set-up on a bare Debian machine with Python 3.11 and make.
+SHELL := bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+BIN := .venv/bin
+# each program that is needed, and the Debian package that brings it
+TOOLS := ip:iproute2 iptables:iptables busybox:busybox mount:mount unshare:util-linux
+TEST_TOOLS := $(TOOLS) sudo:sudo dnsmasq:dnsmasq-base ping:iputils-ping tcpdump:tcpdump socat:socat curl:curl \
+	ps:procps nginx:nginx-light etcd:etcd-server etcdctl:etcd-client keepalived:keepalived strace:strace
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
+# $(call need,PROGRAM:PACKAGE ...): install the packages of those programs that are missing
+need = missing=(); for each in $(1); do \
+	PATH="$$PATH:/usr/sbin:/sbin" command -v "$${each%%:*}" > /dev/null || missing+=("$${each\#\#*:}"); done; \
+	if (( $${\#missing[@]} )); then $(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+
+.PHONY: help up down test test-long check fmt shell tools test-tools
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: tools .venv/.run  ## install what is missing, bring the example lab up, show it
+	bin/vnet-up -f settings.example.toml
+	bin/vnet-status
+
+down:  ## take everything of yours down
+	bin/vnet-down --all --gateway
+
+test: test-tools .venv/.dev  ## the quick tests
+	$(PYTEST) -q -n 2 -m "not long"
+
+test-long: test-tools .venv/.dev  ## all tests
+	$(PYTEST) -q -n 2
+
+check: .venv/.dev  ## format, lint, types, tests
+	$(BIN)/ruff format --check vnet hooks
+	$(BIN)/ruff check vnet hooks
+	$(BIN)/mypy
+	$(MAKE) test
+
+fmt: .venv/.dev  ## format the code
+	$(BIN)/ruff format vnet hooks tests
+
+shell: test-tools .venv/.dev  ## a shell on a simulated machine, to play in
+	$(BIN)/python tests/shell.py
+
+tools:
+	@$(call need,$(TOOLS))
+
+test-tools:
+	@$(call need,$(TEST_TOOLS))
+
+.venv/.run: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call need,no-such-program:python3-venv)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check "pluggy>=1.5" "sh>=2.0" "toml>=0.10.2"
+	@touch $@
+
+.venv/.dev: .venv/.run
+	$(BIN)/pip install -q --disable-pip-version-check hypothesis jsonschema mypy "pytest>=8" pytest-xdist ruff types-toml
+	@touch $@
