@@ -22,11 +22,14 @@ def serve(proto: str, port: str, word: str = "") -> None:
     server.bind(("0.0.0.0", int(port)))
     if proto == "tcp":
         server.listen()
+    else:
+        server.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
     print("ready", flush=True)
     while True:
         if proto == "udp":
-            _, peer = server.recvfrom(99)
-            server.sendto(f"{word} {peer[0]}\n".encode(), peer)
+            _, told, _, peer = server.recvmsg(99, 64)
+            back = [(socket.IPPROTO_IP, 8, bytes(4) + told[0][2][8:12] + bytes(4))]  # IP_PKTINFO: from the address asked
+            server.sendmsg([f"{word} {peer[0]}\n".encode()], back, 0, peer)
         else:
             caller, peer = server.accept()
             caller.sendall(f"{word} {peer[0]}\n".encode())

@@ -11,15 +11,10 @@ guest and nothing cut short. It needs no sudo, save for --probe where vnet has a
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from typing import TYPE_CHECKING
 
 from vnet import status
 from vnet.exec import caller
-
-if TYPE_CHECKING:
-    from vnet.status_tree import Look
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,18 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(status.to_json(found))
         return 0
-    from vnet import status_tree
+    from vnet import look, status_tree
 
-    print("\n".join(status_tree.tree(found, look())))
+    print(status_tree.tree(found, look.of(sys.stdout)))
     return 0
-
-
-def look() -> Look:
-    """Tell how to draw: for a person at a terminal, or for a pipe."""
-    from vnet.status_tree import PLAIN, Look
-
-    if not sys.stdout.isatty():
-        return PLAIN
-    box = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Look(os.get_terminal_size(1).columns or 80, box=box, colour=colour, home=os.path.expanduser("~"))  # noqa: PTH111

@@ -17,7 +17,7 @@ def encode(value: Any) -> Any:
     """Turn a data class, a tuple of them, an address or a plain value into JSON data."""
     if is_dataclass(value):
         return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 

@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from vnet import namespace
@@ -118,7 +118,30 @@ def _limit(kill: Callable[[], None]) -> Iterator[None]:
 
 
 def _make(maker: Maker) -> None:
-    """Start a maker, wait until it answers, pin its namespaces, and let it go."""
+    """Start a maker, wait until it answers, pin its namespaces, and let it go.
+
+    A mount namespace can be pinned only from an older one, and Linux 6.18 tells the older by numbers that each processor
+    hands out of a batch of its own. So a new one may count as older, and is made once more, on the next processor.
+    """
+    everywhere = os.sched_getaffinity(0)
+    choices = [everywhere, *({cpu} for cpu in sorted(everywhere))]
+    for last, cpus in ((cpus is choices[-1], cpus) for cpus in choices):
+        os.sched_setaffinity(0, cpus)
+        try:
+            _make_once(maker)
+            return
+        except CommandError as error:
+            if last or "/ns/mnt" not in str(error):
+                raise
+            for _, path in maker.pins:
+                with suppress(CommandError):
+                    _call(("umount", "--no-mtab", "--lazy", path))
+        finally:
+            os.sched_setaffinity(0, everywhere)
+
+
+def _make_once(maker: Maker) -> None:
+    """Start a maker and pin its namespaces."""
     import sh
 
     talk_read, talk_write = os.pipe()

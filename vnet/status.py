@@ -6,6 +6,7 @@ shown as that. No sudo either, save with `probe` where all rights come from it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ def as_data(status: Status) -> dict[str, Any]:
 def pairs(lab: LabStatus) -> tuple[list[list[str]], list[list[str]]]:
     """List the pairs (from, to) that were probed: those reached, and those not."""
     names = [guest.name for guest in lab.lab.guests]
-    reached, not_: list[list[str]]
-    reached, not_ = [], []
+    reached: list[list[str]] = []
+    not_: list[list[str]] = []
     for source in names:
         heard = frozenset((lab.probe or {}).get(source, ()))
         for to in (*names, "bridge", "gateway"):
@@ -129,7 +130,7 @@ def _look(context: Context, found: GatewayRecord, labs: list[LabRecord], *, prob
     """Hold records against the kernel."""
     gateway = found.gateway
     inodes = _inodes(context, gateway, [name for each in labs for name in _netns(each.lab)])
-    running = processes.by_namespace(frozenset(inodes.values()))
+    running = _running(context, frozenset(inodes.values()))
     part = _part(gateway.netns, found.state, inodes, running)
     quiet = gateway.way == "sudo" and not probe
     return Status(gateway, part, tuple(_lab(context, each, inodes, running, quiet=quiet, probe=probe) for each in labs))
@@ -145,6 +146,13 @@ def _inodes(context: Context, gateway: Gateway, names: list[str]) -> dict[str, i
         if pins_stand(gateway):
             raise
         return {}
+
+
+def _running(context: Context, inodes: frozenset[int]) -> dict[int, list[int]]:
+    """Find the processes in namespaces, without this one and its workers."""
+    own = {os.getpid(), *(worker.pid for worker in context.rights.started.values())}
+    found = processes.by_namespace(inodes)
+    return {inode: [pid for pid in pids if pid not in own] for inode, pids in found.items()}
 
 
 def _netns(lab: Lab) -> list[str]:

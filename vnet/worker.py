@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from vnet import observe, observe_cut, processes, runner, signals
+from vnet import observe, observe_cut, probe, processes, runner, signals
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.codec import decode, encode
 from vnet.cut_step import CutStep
@@ -37,7 +37,7 @@ STEPS = HOST_STEPS | LAB_STEPS
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": observe.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
     "cut_needs": observe_cut.needs, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
-    "inodes": observe.inodes, "end": processes.end,
+    "probe": probe.reached, "inodes": observe.inodes, "end": processes.end, "probe": probe.reached,
 }  # fmt: skip
 
 
