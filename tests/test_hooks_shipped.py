@@ -107,7 +107,7 @@ def test_etc_hosts_of_labs_at_once(hosts: Path, shipped: Shipped) -> None:
     assert hosts.read_text(encoding="utf-8") == before
 
 
-@given(st.text(alphabet="a#\n\r\x0c\u2028 "))
+@given(text=st.text(alphabet="a#\n\r\x0c\u2028 "))
 def test_etc_hosts_are_given_back_byte_by_byte(text: str, shipped: Shipped) -> None:
     """Whatever is in the file, and whether or not its last line is ended."""
     _, module = shipped("etc_hosts")
@@ -180,7 +180,7 @@ def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: Shipped) -
     """Load hooks/capture.py, with a recorder that needs no network, started without vnet-exec."""
     loaded, module = shipped("capture")
     monkeypatch.setattr(api, "exec_argv", lambda *_: [])
-    monkeypatch.setattr(module, "record", recorder)
+    monkeypatch.setattr(module, "record", record)
     return loaded, replace(LAB, file=str(tmp_path / "vnet.toml")), tmp_path
 
 
@@ -194,9 +194,6 @@ def record() -> None:
     print("listening", file=sys.stderr, flush=True)
     while True:
         signal.pause()
-
-
-recorder = record
 
 
 def test_capture_is_ended_by_another_process(capture: Any, shipped: Shipped) -> None:
