@@ -42,26 +42,33 @@ def standing(box: Box, toml: str = SHOP) -> Iterator[Completed]:
         yield box.vnet("up")
 
 
-def inside(box: Box, node: str, *argv: str, lab: str = "", **kwargs: Any) -> Completed:
-    """Run a command in a node."""
-    return box.vnet("exec", *(("-n", lab) if lab else ()), node, "--", *argv, **kwargs)
+def inside(box: Box, node: str, *argv: str, **kwargs: Any) -> Completed:
+    """Run a command in a node: `NODE`, or `LAB:NODE`."""
+    return box.vnet("exec", *words_for(node), *argv, **kwargs)
+
+
+def words_for(node: str) -> tuple[str, ...]:
+    """Write the words of vnet-exec that lead to `NODE` or `LAB:NODE`."""
+    lab, _, name = node.rpartition(":")
+    return (*(("-n", lab) if lab else ()), name, "--")
 
 
 def as_root(box: Box, node: str, *argv: str, **kwargs: Any) -> Completed:
     """Run a command in a node, as the lab's root."""
-    return box.vnet("exec", "--root", node, "--", *argv, **kwargs)
+    return box.vnet("exec", "--root", *words_for(node), *argv, **kwargs)
 
 
-def serve(box: Box, node: str, proto: str, port: int, word: str = "", lab: str = "") -> Process:
-    """Start a server in a node, and wait until it listens."""
-    choice = ("-n", lab) if lab else ()
-    argv = ("/opt/vnet/bin/vnet-exec", *choice, node, "--", *TALK, "serve", proto, str(port), word or node)
+def serve(box: Box, node: str, proto: str, port: int, word: str = "") -> Process:
+    """Start a server in a node, or (`host`) on the machine itself, and wait until it listens."""
+    before = () if node == "host" else ("/opt/vnet/bin/vnet-exec", *words_for(node))
+    argv = (*before, *TALK, "serve", proto, str(port), word or node)
     return listening(box.popen(*argv, stdout=subprocess.PIPE))
 
 
 def site_serves(box: Box, proto: str, port: int) -> Process:
     """Start a server on the internet."""
-    return listening(box.machine.internet_popen(*TALK, "serve", proto, str(port), "site", stdout=subprocess.PIPE))
+    argv = (*TALK, "serve", proto, str(port), "site", SITE)
+    return listening(box.machine.internet_popen(*argv, stdout=subprocess.PIPE))
 
 
 def listening(process: Process) -> Process:
@@ -78,16 +85,16 @@ def end(*processes: Process) -> None:
         process.wait(10)
 
 
-def ask(box: Box, node: str, proto: str, address: str, port: int, lab: str = "") -> str:
+def ask(box: Box, node: str, proto: str, address: str, port: int) -> str:
     """Ask a server, from a node or (`host`) from the machine itself; what it tells."""
-    words = (*TALK, "ask", proto, address, str(port))
-    return (box.run(*words) if node == "host" else inside(box, node, *words, lab=lab)).stdout.strip()
+    argv = (*TALK, "ask", proto, address, str(port))
+    return (box.run(*argv) if node == "host" else inside(box, node, *argv)).stdout.strip()
 
 
-def silent(box: Box, node: str, proto: str, address: str, port: int, lab: str = "") -> bool:
+def silent(box: Box, node: str, proto: str, address: str, port: int) -> bool:
     """Tell whether nobody answers within a moment."""
-    words = (*TALK, "ask", proto, address, str(port), "0.4")
-    done = box.run(*words, check=False) if node == "host" else inside(box, node, *words, lab=lab, check=False)
+    argv = (*TALK, "ask", proto, address, str(port), "0.4")
+    done = box.run(*argv, check=False) if node == "host" else inside(box, node, *argv, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode == 1
 

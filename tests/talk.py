@@ -1,9 +1,9 @@
 """Talk over the network, from a program that is run on a simulated machine or in a node of a lab.
 
-talk.py serve tcp|udp PORT [WORD]      say `ready`; tell each caller WORD and the address he is seen with, then echo lines
-talk.py ask tcp|udp ADDRESS PORT [S]   print what the server tells; fail after S seconds
-talk.py hold ADDRESS PORT              as `ask tcp`, then send each line of stdin and print what comes back
-talk.py probe TIMEOUT_S ADDRESS...     send one UDP packet each to port 9999, without a retry, and print who answered
+talk.py serve tcp|udp PORT WORD [ADDRESS]  say `ready`; tell each caller WORD and the address he is seen with, then echo
+talk.py ask tcp|udp ADDRESS PORT [S]       print what the server tells; fail after S seconds
+talk.py hold ADDRESS PORT                  as `ask tcp`, then send each line of stdin and print what comes back
+talk.py probe TIMEOUT_S ADDRESS...         send one UDP packet each to port 9999, without a retry, and print who answered
 """
 
 import select
@@ -15,11 +15,11 @@ import time
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-def serve(proto: str, port: str, word: str = "") -> None:
+def serve(proto: str, port: str, word: str, address: str = "0.0.0.0") -> None:
     """Serve until killed."""
     server = socket.socket(socket.AF_INET, KINDS[proto])
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("0.0.0.0", int(port)))
+    server.bind((address, int(port)))
     if proto == "tcp":
         server.listen()
     else:
@@ -28,7 +28,9 @@ def serve(proto: str, port: str, word: str = "") -> None:
     while True:
         if proto == "udp":
             _, told, _, peer = server.recvmsg(99, 64)
-            back = [(socket.IPPROTO_IP, 8, bytes(4) + told[0][2][8:12] + bytes(4))]  # IP_PKTINFO: from the address asked
+            back = [
+                (socket.IPPROTO_IP, 8, bytes(4) + told[0][2][8:12] + bytes(4))
+            ]  # IP_PKTINFO: from the address asked
             server.sendmsg([f"{word} {peer[0]}\n".encode()], back, 0, peer)
         else:
             caller, peer = server.accept()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -101,19 +100,21 @@ def test_a_peer_sees_a_guests_own_address(box: Box) -> None:
 def test_two_labs_never_meet(box: Box) -> None:
     """The same addresses in both; each lab's are its own, and none of the other's can be reached."""
     with standing(box), beside(box):
-        servers = [serve(box, "web", proto, 7000, lab, lab) for lab in ("project", "other") for proto in ("tcp", "udp")]
+        servers = [
+            serve(box, f"{lab}:web", proto, 7000, lab) for lab in ("project", "other") for proto in ("tcp", "udp")
+        ]
         for proto in ("tcp", "udp"):
-            assert ask(box, "app", proto, WEB, 7000, "project") == f"project {APP}"
-            assert ask(box, "app", proto, WEB, 7000, "other") == f"other {APP}"
-            assert silent(box, "app", proto, "172.18.192.2", 7000, "other")
-            assert silent(box, "bridge", proto, "172.18.192.2", 7000, "other")
-            assert silent(box, "app", proto, "172.18.192.6", 7000, "project")
+            assert ask(box, "project:app", proto, WEB, 7000) == f"project {APP}"
+            assert ask(box, "other:app", proto, WEB, 7000) == f"other {APP}"
+            assert silent(box, "other:app", proto, "172.18.192.2", 7000)
+            assert silent(box, "other:bridge", proto, "172.18.192.2", 7000)
+            assert silent(box, "project:app", proto, "172.18.192.6", 7000)
         for address in ("172.18.192.2", DB):
-            tried = inside(box, "app", "ping", "-c1", "-W0.4", address, lab="other", check=False)
+            tried = inside(box, "other:app", "ping", "-c1", "-W0.4", address, check=False)
             assert tried.returncode == 1, address
         # Not even by a route of the lab's own root.
         script = f"ip route add {DB} via 172.18.192.5; ping -c1 -W0.4 -I 172.18.192.6 {DB}"
-        assert as_root(box, "-n", "other", "bridge", "sh", "-c", script, check=False).returncode != 0
+        assert as_root(box, "other:bridge", "sh", "-c", script, check=False).returncode != 0
         end(*servers)
 
 
@@ -123,8 +124,8 @@ def test_forwarded_ports_are_reached_from_everywhere(box: Box) -> None:
         servers = serve(box, "web", "tcp", 8000), serve(box, "web", "udp", 53)
         for proto, port in (("tcp", 8000), ("udp", 5353)):
             assert ask(box, "host", proto, GATEWAY, port) == f"web {HOST}"
-            for node, lab in (("app", "project"), ("web", "project"), ("app", "other"), ("gateway", "project")):
-                assert ask(box, node, proto, GATEWAY, port, lab).startswith("web "), (node, lab, proto)
+            for node in ("project:app", "project:web", "other:app", "gateway"):
+                assert ask(box, node, proto, GATEWAY, port).startswith("web "), (node, proto)
         assert silent(box, "host", "tcp", GATEWAY, 8001)
         assert silent(box, "host", "udp", GATEWAY, 53)
         end(*servers)
@@ -148,9 +149,7 @@ def test_forwarded_ports_catch_nothing_else(box: Box) -> None:
 def test_a_server_of_the_host_is_reached(box: Box) -> None:
     """At the host's address, seen with the gateway's."""
     with standing(box):
-        words = ("python3", "-I", "-S", "/opt/vnet/tests/talk.py", "serve", "tcp", "8080", "host")
-        server = box.popen(*words, stdout=subprocess.PIPE)
-        assert server.stdout.readline() == "ready\n"
+        server = serve(box, "host", "tcp", 8080)
         assert ask(box, "app", "tcp", HOST, 8080) == f"host {GATEWAY}"
         assert ask(box, "app", "tcp", "host", 8080) == f"host {GATEWAY}"
         end(server)
@@ -160,4 +159,4 @@ def test_a_lab_of_named_guests_needs_no_file(box: Box) -> None:
     """`vnet-up -n trial a b` makes one."""
     with same_host(box):
         box.vnet("up", "-n", "trial", "a", "b")
-        inside(box, "a", "ping", "-c1", "-W2", "b", lab="trial")
+        inside(box, "trial:a", "ping", "-c1", "-W2", "b")
