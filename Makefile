@@ -29,14 +29,14 @@ down:  ## take everything of yours down
 	bin/vnet-down --all --gateway
 
 test: test-tools .venv/.dev  ## the quick tests
-	$(PYTEST) -q -n 2 -m "not long"
+	$(PYTEST) -q -n 4 -m "not long"
 
 test-long: test-tools .venv/.dev  ## all tests
-	$(PYTEST) -q -n 2
+	$(PYTEST) -q -n 4
 
 check: .venv/.dev  ## format, lint, types, tests
-	$(BIN)/ruff format --check vnet hooks
-	$(BIN)/ruff check vnet hooks
+	$(BIN)/ruff format --check vnet hooks tests
+	$(BIN)/ruff check vnet hooks tests
 	$(BIN)/mypy
 	$(MAKE) test
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vnet.cut import Cut, cut
+from vnet.cuts.cut import Cut, cut
 
 
 def lab(count: int) -> list[str]:

@@ -109,7 +109,7 @@ class Place:
         if os.geteuid() != 0:
             yield
             return
-        with open("/proc/self/ns/pid") as own, open(f"/proc/{self.pid}/ns/pid") as other:  # noqa: PTH123
+        with open("/proc/self/ns/pid") as own, open(f"/proc/{self.pid}/ns/pid") as other:
             _setns(other.fileno())
             try:
                 yield

@@ -12,7 +12,7 @@ from conftest import Box
 from machine import Machine
 from prober import ALWAYS, BOTH_WAYS, DIRECTED
 
-from vnet.cut import Cut
+from vnet.cuts.cut import Cut
 
 PARTITION = "/opt/vnet/bin/vnet-partition"
 PROBER = "/opt/vnet/tests/prober.py"
@@ -31,7 +31,7 @@ def only_pairs(nodes: Sequence[str], drops: set[tuple[str, str]], opened: set[tu
     pairs = {(a, b) for a in nodes for b in nodes if a != b}
     one_way = pairs - drops
     both = {(a, b) for a, b in one_way if (b, a) in one_way}
-    matrix = {sort: one_way for sort in DIRECTED} | {sort: both for sort in BOTH_WAYS}
+    matrix = dict.fromkeys(DIRECTED, one_way) | dict.fromkeys(BOTH_WAYS, both)
     matrix["tcp-open"] = {(a, b) for a, b in one_way if (a, b) in opened or (b, a) in opened}
     matrix |= {sort: {(name, sort) for name in nodes} for sort in ("bridge", "gateway", "site")}
     matrix |= {sort: {(name, "self") for name in nodes} for sort in ("loopback", "loopback6")}

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, "/opt/vnet")
-from vnet import namespace  # noqa: E402
+from vnet.kernel import namespace
 
 PORT, SITE, GROUP, GROUP6 = 9000, ("203.0.113.80", 7777), "239.1.2.3", "ff02::1"
 MOMENT_S = 0.004

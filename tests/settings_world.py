@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from vnet import settings, settings_files
+from vnet.config import files, settings
+from vnet.config.schema import KEYS
 from vnet.errors import SettingsError
-from vnet.schema import KEYS
 
 NAMED = "vnet.toml: "
 LONG = "a" * 64
@@ -38,7 +38,7 @@ class World:
         """Load as a command in the project's folder does."""
         here = {"environ": self.environ, "cwd": str(self.project.parent), "home": str(self.home)}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(settings_files, "SYSTEM", str(self.system))
+            patch.setattr(files, "SYSTEM", str(self.system))
             return settings.load(**(here | given))
 
     def read(self, text: str, **given: Any) -> settings.Settings:

@@ -11,7 +11,7 @@ from cuts import hears, joined, lab, symmetric, table, typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vnet.cut import KINDS, Cut, _made, adapt, blocked, classes, cut
+from vnet.cuts.cut import KINDS, Cut, _made, adapt, blocked, classes, cut
 
 
 @pytest.mark.parametrize(

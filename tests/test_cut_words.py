@@ -7,9 +7,9 @@ from cuts import joined, lab, typed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vnet.cut import KINDS, cut
+from vnet.cuts.cut import KINDS, cut
+from vnet.cuts.shapes import SHAPES
 from vnet.errors import UsageError
-from vnet.shapes import SHAPES
 
 GUESTS = "guests: flask, nginx, redis"
 

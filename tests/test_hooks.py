@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 from hook_world import GATEWAY, LAB, installed, note, write
 
-from vnet import hooks, hookspecs
+from vnet import hooks
 from vnet.errors import HookError
 from vnet.hooks import Hooks
+from vnet.hooks import specs as hookspecs
 
 REPO = Path(__file__).resolve().parent.parent
 SPECS = hookspecs.specs()

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from hook_world import installed, note, write
 
-from vnet import trust
 from vnet.errors import SettingsError
-from vnet.hooks import Hooks
+from vnet.hooks import Hooks, trust
 
 
 def refused(*files: Path) -> list[str]:

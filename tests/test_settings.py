@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from settings_world import World
 
-from vnet import settings
+from vnet.config import settings
+from vnet.config.docs import document
+from vnet.config.schema import KEYS
 from vnet.model import Port
-from vnet.schema import KEYS
-from vnet.schema_docs import document
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_HOST = settings.Host(ip=IPv4Address("172.18.255.1"), interface="vnet", dns="auto", iptables=True)
@@ -68,13 +68,13 @@ def test_the_example_shows_every_key() -> None:
 
 def test_the_page_is_what_the_table_says() -> None:
     """docs/settings.md is up to date."""
-    assert (ROOT / "docs/settings.md").read_text() == document(), "python -m vnet.schema_docs > docs/settings.md"
+    assert (ROOT / "docs/settings.md").read_text() == document(), "python -m vnet.config.docs > docs/settings.md"
 
 
 def test_importing_the_settings_is_cheap() -> None:
     """Many commands need no file parsed, no near miss and no pattern."""
     heavy = {"toml", "tomllib", "difflib", "glob", "pwd", "argparse", "pathlib", "json", "subprocess", "textwrap"}
-    code = f"import sys, vnet.settings as s; s.find_project('/'); print(*({heavy!r} & set(sys.modules)))"
+    code = f"import sys, vnet.config.settings as s; s.find_project('/'); print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

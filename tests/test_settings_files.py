@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from settings_world import World
 
-from vnet import settings, settings_files
+from vnet.config import files, settings
 
 STRANGER = 54321
 
@@ -121,7 +121,7 @@ def test_the_home_under_sudo_is_in_the_password_database(sudo: World, monkeypatc
         asked.append(who)
         return (sudo.user.stat().st_uid, str(sudo.home)) if who == "alice" else (None, None)
 
-    monkeypatch.setattr(settings_files, "_password", password)
+    monkeypatch.setattr(files, "_password", password)
     sudo.environ |= {"SUDO_USER": "alice", "HOME": "/nowhere"}
     assert sudo.load(home=None).networks.mtu == 1000
     assert asked[:2] == [str(STRANGER), "alice"]
@@ -139,7 +139,7 @@ def test_a_stranger_s_file_further_up_is_not_trusted(world: World, monkeypatch: 
     world.project.touch()
     deep = world.project.parent / "deep"
     deep.mkdir()
-    monkeypatch.setattr(settings_files, "_owners", lambda environ, cwd: frozenset({STRANGER}))
+    monkeypatch.setattr(files, "_owners", lambda environ, cwd: frozenset({STRANGER}))
     owner = world.project.stat().st_uid
     assert world.mistakes(cwd=str(deep)) == [
         f"{world.project}: it belongs to user {owner}, neither to you nor to root; name it with -f if you trust it"
@@ -150,6 +150,6 @@ def test_a_stranger_s_file_further_up_is_not_trusted(world: World, monkeypatch: 
 
 def test_who_may_own_a_file_further_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller, root, the owner of the working directory."""
-    owners = settings_files._owners({"SUDO_UID": "0"}, str(world.home))
+    owners = files._owners({"SUDO_UID": "0"}, str(world.home))
     assert owners == {0, os.geteuid(), world.home.stat().st_uid}
-    assert settings_files._owners({}, "/nowhere/at/all") == {0, os.geteuid()}
+    assert files._owners({}, "/nowhere/at/all") == {0, os.geteuid()}

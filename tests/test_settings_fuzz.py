@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from settings_world import World
 
+from vnet.config.schema import KEYS
+from vnet.config.settings import Settings
 from vnet.errors import SettingsError
-from vnet.schema import KEYS
-from vnet.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (ROOT / "settings.example.toml").read_bytes()

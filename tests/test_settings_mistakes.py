@@ -230,7 +230,7 @@ def test_a_file_that_may_not_be_read(world: World, monkeypatch: pytest.MonkeyPat
     def refuse(path: str, flags: int) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("vnet.settings_files._open", refuse)
+    monkeypatch.setattr("vnet.config.files._open", refuse)
     lines = [f"{name}: it can't be read: Permission denied" for name in (world.system, world.user, "vnet.toml")]
     world.project.touch()
     assert world.mistakes() == lines

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from settings_world import LONG, NAMED, World, allowed
 
-from vnet.schema import KEYS, RULES
+from vnet.config.schema import KEYS, RULES
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from cuts import both_ways, hears, lab, symmetric, table, typed
 
-from vnet.cut import KINDS, cut, is_random
-from vnet.shapes import SHAPES, _stochastic_ring
+from vnet.cuts.cut import KINDS, cut, is_random
+from vnet.cuts.shapes import SHAPES, _stochastic_ring
 
 ROOT = Path(__file__).parent.parent
 MOST = 253
@@ -160,7 +160,7 @@ def test_seed_means_the_same_in_every_release_and_process() -> None:
     assert typed("majority", "a b c d e", seed=7).groups == (("b", "d"), ("a", "c", "e"))
     ring = {"a": "e f", "b": "d e", "c": "d f", "d": "b c", "e": "a b", "f": "a c"}
     assert table(typed("majorities-ring", "a b c d e f", seed=7)) == ring
-    program = "import vnet.cut as c; print(c.cut('majorities-ring', [], list('hgfedcba'), seed=7).drops())"
+    program = "import vnet.cuts.cut as c; print(c.cut('majorities-ring', [], list('hgfedcba'), seed=7).drops())"
     assert len({_python(program, hash_seed) for hash_seed in ("1", "2", "3")}) == 1
 
 
@@ -185,7 +185,7 @@ def test_a_seed_where_nothing_is_drawn_changes_nothing() -> None:
 def test_importing_and_cutting_brings_in_nothing_heavy() -> None:
     """A cut that draws nothing loads neither random nor difflib."""
     program = (
-        "import sys; import vnet.cut as c; c.cut('isolate', ['a'], ['a', 'b']).describe();"
+        "import sys; import vnet.cuts.cut as c; c.cut('isolate', ['a'], ['a', 'b']).describe();"
         "print(sorted({'random', 'argparse', 'difflib', 'json', 'sh', 'subprocess', 'pluggy'} & {*sys.modules}))"
     )
     assert _python(program, "0") == "[]\n"

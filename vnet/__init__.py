@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vnet.hookspecs import hookimpl
+    from vnet.hooks.specs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "hookimpl"]
@@ -19,7 +19,7 @@ __all__ = ["__version__", "hookimpl"]
 def __getattr__(name: str) -> Any:
     """Load `hookimpl` at its first use (PEP 562)."""
     if name == "hookimpl":
-        from vnet.hookspecs import hookimpl
+        from vnet.hooks.specs import hookimpl
 
         return hookimpl
     raise AttributeError(f"module 'vnet' has no attribute {name!r}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from vnet import brctl, ip, iptables
 from vnet.command import Script, Stages, Write
 from vnet.gateway import NO_IPV6, forward_rule
 from vnet.model import Lab
+from vnet.tools import brctl, ip, iptables
 
 #: The names of the bridge device and of the link to the gateway, in each bridge's namespace.
 DEVICE, UPLINK = "bridge", "uplink"

@@ -15,8 +15,8 @@ if __name__ == "__main__":  # run by its path: the folder of the package is not 
 
 import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which take 3 ms
 
-from vnet import namespace
 from vnet.errors import NotUpError, UsageError, VnetError
+from vnet.kernel import namespace
 
 #: Exit statuses of vnet-exec alone.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
@@ -238,7 +238,7 @@ def run(argv: list[str]) -> int:
 
 def _through_sudo(node: Node, call: Call, env: dict[str, str], here: str) -> int:
     """Become sudo, which becomes `root.py`, which goes into the node, gives its rights up and becomes the command."""
-    from vnet.sudo import exec_argv
+    from vnet.workers.sudo import exec_argv
 
     return become(exec_argv(node, call.command, env, here, root=call.root), dict(os.environ))
 

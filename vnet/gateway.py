@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 
-from vnet import ip, iptables, mount
 from vnet.command import Command, Script, Stages, Write
 from vnet.host import pins_folder
 from vnet.model import Gateway, Port
+from vnet.tools import ip, iptables, mount
 
 #: No IPv6 in a namespace that only passes IPv4 on: no router advertisement of a guest is heard there.
 NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from vnet import ip
 from vnet.bridge import DEVICE
 from vnet.command import Command, Script, Stages, Write
 from vnet.model import Guest, Lab, mac_of
+from vnet.tools import ip
 
 #: Guests whose links are made by one process; two cores have something to do with more than that.
 BATCH = 64

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vnet import ip, iptables, mount, namespace
 from vnet.command import Command, Maker, Script, Stages, Write
+from vnet.kernel import namespace
 from vnet.model import Gateway
+from vnet.tools import ip, iptables, mount
 
 #: The folder of all users' states.
 RUN = "/run/vnet"

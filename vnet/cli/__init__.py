@@ -1,0 +1,118 @@
+"""The command line: `vnet VERB` and `vnet-VERB`, one program.
+
+Errors are turned into words and exit statuses here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vnet.errors import UsageError, VnetError
+
+if TYPE_CHECKING:
+    import argparse
+
+#: Each verb: the module that does it, and one line of help.
+VERBS = {
+    "up": ("vnet.cli.up", "bring a lab up, or to what its settings say now"),
+    "down": ("vnet.cli.down", "take a lab away"),
+    "exec": ("vnet.exec", "run a command in a node of a lab"),
+    "partition": ("vnet.cli.partition", "set who in a lab can talk to whom"),
+    "status": ("vnet.cli.status", "show what is up"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Find the verb, and do it."""
+    words = list(sys.argv if argv is None else argv)
+    verb = os.path.basename(words.pop(0)).partition("vnet-")[2]
+    if not verb:
+        verb = words.pop(0) if words and not words[0].startswith("-") else ""
+    if verb == "exec":
+        from vnet import exec as run_in
+
+        return run_in.main(words)
+    if verb not in VERBS:
+        return _usage(verb, words)
+    return run(verb, words)
+
+
+def run(verb: str, words: list[str]) -> int:
+    """Parse the words of a verb and do it; every error ends here."""
+    module = import_module(VERBS[verb][0])
+    prepare = getattr(module, "prepare", list)
+    options = parser(verb, module).parse_intermixed_args(prepare(words))
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    try:
+        from vnet.workers import signals
+
+        signals.catch()
+        return int(module.run(options))
+    except VnetError as error:
+        if options.debug:
+            raise
+        for line in str(error).splitlines():
+            head = f"\033[31mvnet-{verb}:\033[0m" if colour else f"vnet-{verb}:"
+            print(head, line, file=sys.stderr)
+        return error.status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def parser(verb: str, module: Any) -> argparse.ArgumentParser:
+    """Make a verb's parser, with what all verbs take."""
+    import argparse
+
+    from vnet import __version__
+
+    made = argparse.ArgumentParser(
+        prog=f"vnet-{verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    made.add_argument(
+        "-f", metavar="FILE", dest="file", help="the project's settings; default: vnet.toml here or above"
+    )
+    made.add_argument("-n", metavar="LAB", dest="lab", help="the lab's name; default: what the settings say")
+    made.add_argument("-q", action="store_true", dest="quiet", help="say nothing but errors")
+    made.add_argument("-v", action="store_true", dest="verbose", help="show each command before it runs")
+    made.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    made.add_argument("--version", action="version", version=f"vnet {__version__}")
+    module.arguments(made)
+    return made
+
+
+def describe(verb: str, word: str) -> int:
+    """Print the help or the version of a verb that parses its own words."""
+    from vnet import __version__
+
+    if word == "--version":
+        print(f"vnet {__version__}")
+        return 0
+    from vnet.cli.exec_help import TEXT
+
+    print(TEXT if verb == "exec" else "", end="")
+    return 0
+
+
+def _usage(verb: str, words: list[str]) -> int:
+    """Say which verbs there are."""
+    from vnet import __version__
+
+    if words[:1] == ["--version"]:
+        print(f"vnet {__version__}")
+        return 0
+    lines = [f"  {name:<10} {text}" for name, (_, text) in VERBS.items()]
+    text = "\n".join(("usage: vnet VERB [OPTION ...]", "", *lines, "", "vnet VERB --help tells more"))
+    if not verb and words[:1] in (["--help"], ["-h"]):
+        print(text)
+        return 0
+    print(f"vnet: {verb}: not a verb\n{text}" if verb else text, file=sys.stderr)
+    return UsageError.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

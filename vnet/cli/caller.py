@@ -1,0 +1,44 @@
+"""Who calls, and the setting up of one call: hooks, rights, and where words go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from vnet.engine.context import Context
+from vnet.exec import caller
+from vnet.hooks import Hooks
+from vnet.step import Step
+
+__all__ = ["caller", "session"]
+
+
+@contextmanager
+def session(options: Namespace, hooks: Sequence[str], lab: str) -> Iterator[Context]:
+    """Give what a verb works with; ends the workers behind it."""
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
+
+    context = Context.of_caller(caller(), Hooks.load(hooks, lab), say)
+    if options.verbose:
+        context.rights.show = shower(context)
+    try:
+        yield context
+    finally:
+        context.rights.close()
+
+
+def shower(context: Context) -> Callable[[str, Step], None]:
+    """Make what prints each command of a step before it runs (-v)."""
+    from vnet.engine import show
+
+    def print_step(way: str, step: Step) -> None:
+        for line in show.lines(step, way, context.rights.way):
+            print(f"[#] {line}", file=sys.stderr)
+
+    return print_step

@@ -1,0 +1,57 @@
+"""Take a lab away: end what runs in its guests, then remove them and the bridge. A lab that is not there is fine.
+
+vnet-down                    the lab of the vnet.toml here or above
+vnet-down nginx              one guest of it
+vnet-down --all --gateway    everything of yours; the host is then as it was before the first vnet-up
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from vnet.cli.caller import caller, session
+from vnet.config import settings
+from vnet.engine import records, take_down
+from vnet.errors import CommandError, SettingsError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what vnet-down takes."""
+    parser.add_argument("--all", action="store_true", help="every lab of yours")
+    parser.add_argument("--gateway", action="store_true", help="every lab, the gateway, and all on the host")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
+    parser.add_argument("guests", nargs="*", metavar="GUEST", help="these guests only")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    name, hooks = "", tuple[str, ...]()
+    try:
+        wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
+        name, hooks = wanted.name, wanted.hooks
+    except SettingsError:
+        if not (options.all or options.gateway):
+            name = _named(options)
+    with session(options, hooks, name) as context:
+        if options.dry_run:
+            from vnet.engine import dry
+
+            return dry.down(context, options, name, sys.stdout)
+        if options.gateway:
+            errors = take_down.gateway_down(context)
+        elif options.all:
+            errors = take_down.all_down(context)
+        else:
+            errors = take_down.lab_down(context, name, tuple(options.guests))
+    if errors:
+        raise CommandError("\n".join(errors))
+    return 0
+
+
+def _named(options: argparse.Namespace) -> str:
+    """Name the lab to take away where the settings can't be read any more: as the record has it."""
+    from vnet.exec import find_lab
+
+    return find_lab(options.lab or "", options.file or "", records.Records(caller()).folder)

@@ -1,0 +1,128 @@
+"""Set who in a lab can talk to whom: the whole cut, in one step, whatever it was before.
+
+  vnet-partition isolate flask                  flask reaches no other guest
+  vnet-partition disjoint a b -- c d e          two sides
+  vnet-partition split a b c -- c d e           c hears both sides
+  vnet-partition oneway a -- b                  nothing from a arrives at b
+  vnet-partition halves|one|majority|minority-third|bridge|majorities-ring    as Jepsen has them
+  vnet-partition fullmesh                       everyone hears everyone
+  vnet-partition show                           the cut in force, and what it has dropped
+  vnet-partition run NODE COMMAND ...           as vnet-exec
+
+A cut concerns guests only: never the bridge, the gateway, the internet or forwarded ports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from vnet.cli.caller import caller, session
+from vnet.cuts import partition
+from vnet.cuts.cut import Cut, cut, is_random
+from vnet.engine.context import Context
+from vnet.engine.records import LabRecord
+from vnet.errors import UsageError
+from vnet.exec import find_lab
+from vnet.host import state_folder
+
+#: Stands for `--` between groups, which argparse would keep for itself.
+DASHES = "\0--"
+#: The longest that a cut can be asked to last, in seconds: a year.
+LONGEST_S = 366 * 86400
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what vnet-partition takes."""
+    parser.add_argument("--for", metavar="SECONDS", dest="for_s", help="heal after that time, by the kernel itself")
+    parser.add_argument("--seed", metavar="N", type=int, help="repeat a random choice")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
+    parser.add_argument("--json", action="store_true", help="print the cut as JSON")
+    parser.add_argument("kind", metavar="KIND", help="disjoint, split, isolate, ... see above")
+    parser.add_argument("words", nargs="*", metavar="NODE", help="guests, in groups that -- separates")
+
+
+def prepare(words: list[str]) -> list[str]:
+    """Keep `--` between groups from argparse; hand `run` over to vnet-exec."""
+    at = _kind_at(words)
+    if words[at : at + 1] == ["run"]:
+        from vnet import exec as run_in
+
+        sys.exit(run_in.main([*words[:at], *words[at + 1 :]]))
+    return [DASHES if word == "--" else word for word in words]
+
+
+def _kind_at(words: list[str]) -> int:
+    """Find the first word that is neither an option nor an option's value."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in ("-f", "-n", "--for", "--seed") else 1
+    return at
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    folder = state_folder(caller())
+    name = find_lab(options.lab or "", options.file or "", folder)
+    for_s = _seconds(options.for_s)
+    words = ["--" if word == DASHES else word for word in options.words]
+    with session(options, (), name) as context:
+        record = partition.find(context, name)
+        if options.kind == "show":
+            if words or for_s is not None:
+                raise UsageError("show: takes neither guests nor --for")
+            return _print(context, record, json_=options.json)
+        wanted = _cut(options, words, record)
+        if options.dry_run:
+            return _dry(context, record, wanted, for_s)
+        context.load_hooks(record.hooks, name)
+        partition.apply(context, name, wanted, partition.ending(for_s) if wanted.deaf else None)
+        if not options.quiet:
+            for line in wanted.describe():
+                context.say(line)
+        if options.json:
+            _print(context, partition.find(context, name), json_=True)
+    return 0
+
+
+def _cut(options: argparse.Namespace, words: list[str], record: LabRecord) -> Cut:
+    """Make the cut that is asked for."""
+    seed = options.seed
+    if seed is None and is_random(options.kind):
+        seed = int.from_bytes(os.urandom(4), "big")
+    return cut(options.kind, words, partition.names(record), seed=seed)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read `--for`."""
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= LONGEST_S:
+        raise UsageError(f"--for {text}: not a time; allowed: seconds, more than 0 and at most {LONGEST_S}")
+    return seconds
+
+
+def _print(context: Context, record: LabRecord, *, json_: bool) -> int:
+    """Print the cut in force."""
+    if json_:
+        print(json.dumps({"schema": 1, "lab": record.lab.name, "cut": partition.as_data(context, record)}, indent=1))
+    else:
+        print("\n".join(partition.lines(context, record)))
+    return 0
+
+
+def _dry(context: Context, record: LabRecord, wanted: Cut, for_s: float | None) -> int:
+    """Print the commands."""
+    from vnet.cuts.step import CutStep
+    from vnet.engine import show
+
+    until = partition.stop_text(partition.ending(for_s))
+    for line in show.lines(CutStep(record.lab, partition.blocks(wanted), until), "up", context.rights.way):
+        print(line)
+    return 0

@@ -1,0 +1,53 @@
+"""Bring a lab up, or to what its settings say now; returns once every guest answers.
+
+Where there is no vnet.toml, the named guests are the lab. Where there is one, only these guests are brought up.
+
+  vnet-up                      the lab of the vnet.toml here or above
+  vnet-up --dry-run            every command that would run, and none is
+  vnet-up -n trial a b c       a lab of three guests, with no file at all
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from vnet.cli.caller import caller, session
+from vnet.config import settings
+from vnet.engine import bring_up, dry
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what vnet-up takes."""
+    parser.add_argument("--host-ip", metavar="IP", help="the host's address; default 172.18.255.1")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
+    parser.add_argument("--no-iptables", action="store_true", help="leave the host's firewall alone")
+    parser.add_argument("--json", action="store_true", help="print what is up then, as vnet-status --json")
+    parser.add_argument("guests", nargs="*", metavar="GUEST", help="these guests only")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    started = time.monotonic()
+    wanted = settings.load(
+        file=options.file, lab=options.lab, guests=options.guests, host_ip=options.host_ip,
+        iptables=False if options.no_iptables else None, environ=os.environ, cwd=os.getcwd(),
+    )  # fmt: skip
+    with session(options, wanted.hooks, wanted.name) as context:
+        only = frozenset(options.guests)
+        if options.dry_run:
+            return dry.up(context, wanted, only, sys.stdout)
+        bring_up.announce(context, wanted)
+        record = bring_up.lab_up(context, wanted, only)
+        if not options.quiet:
+            lab, took_s = record.lab, time.monotonic() - started
+            context.say(
+                f"{lab.name} is up: {len(lab.guests)} guests at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s"
+            )
+    if options.json:
+        from vnet.picture.status import as_json
+
+        print(as_json(caller(), wanted.name))
+    return 0

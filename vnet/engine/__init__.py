@@ -1,0 +1,1 @@
+"""What one call of vnet does: plan, records, the way up and the way down."""

@@ -1,0 +1,268 @@
+"""The way up: the gateway where there is none, then the lab, made or changed to what the settings say.
+
+What fails is taken back from the record before the error goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import replace
+
+from vnet.bridge import BridgeStep
+from vnet.config.settings import Settings
+from vnet.cuts import partition
+from vnet.engine import clash, files, plan, show
+from vnet.engine.context import Context
+from vnet.engine.records import GatewayRecord, LabRecord, State
+from vnet.engine.take_down import guests_down, remove_gateway, remove_lab, write_forwards
+from vnet.errors import CommandError, UsageError
+from vnet.gateway import GatewayStep
+from vnet.guest import GuestsStep
+from vnet.host import CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
+from vnet.kernel import runner
+from vnet.model import Gateway, Lab
+
+#: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
+READY_S, STANDING_S = 10.0, 1.0
+
+
+def gateway_for(context: Context, settings: Settings) -> Gateway:
+    """Tell which gateway these settings need; refuses it where another one stands, which all labs share."""
+    host, networks = settings.host, settings.networks
+    wanted = Gateway(context.records.uid, os.getgid(), context.rights.way, host.interface, host.ip, networks.bridges,
+                     networks.mtu, host.iptables)  # fmt: skip
+    record = context.gateway()
+    for field, key in (("host_ip", "host.ip"), ("interface", "host.interface"), ("bridges", "networks.bridges")):
+        asked, now = getattr(wanted, field), getattr(record.gateway if record else wanted, field)
+        if asked != now:
+            raise UsageError(
+                f"{key}: {asked} is wanted, but the gateway is up with {now}, "
+                "which all labs share: set that, or take everything down first with vnet-down --all --gateway"
+            )
+    return record.gateway if record else wanted
+
+
+def host_step(gateway: Gateway) -> HostStep:
+    """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
+    marked = os.path.exists(CLOSED_MARK)
+    closes = marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0"
+    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS))
+
+
+def check_host(context: Context, gateway: Gateway) -> None:
+    """Refuse a gateway whose address, route or interface somebody else on this host holds."""
+    if not context.records.exist() or context.records.gateway() is None:
+        clash.check(gateway, context.records.uid)
+
+
+def announce(context: Context, settings: Settings) -> None:
+    """Before sudo is used the first time, print what will run under it."""
+    gateway = gateway_for(context, settings)
+    check_host(context, gateway)
+    if context.gateway() or context.rights.way == "root":
+        return
+    context.say("the gateway is made once, as root. These commands will run under sudo:")
+    for step in (StateStep(gateway.uid, gateway.gid), host_step(gateway)):
+        for line in show.lines(step, "up", gateway.way):
+            context.say(f"  {line}")
+
+
+def gateway_up(context: Context, wanted: Gateway) -> Gateway:
+    """Make the gateway where there is none; where there is one, mend what is missing."""
+    if not context.records.exist():
+        context.host().do("up", StateStep(wanted.uid, wanted.gid))
+    with context.records.lock("world"):
+        record = context.records.gateway()
+        if record and record.state == "up" and pins_stand(record.gateway):
+            _mend_gateway(context, record)
+            return record.gateway
+        return _make_gateway(context, wanted, record)
+
+
+def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) -> Gateway:
+    """Make the gateway; one that is half made, or past use, is taken away first."""
+    if old:
+        _raise(remove_gateway(context, old))
+    step = host_step(wanted)
+    context.hooks.up("vnet_before_gateway_up", gateway=wanted)
+    record = GatewayRecord(wanted, step.closes, "making")
+    context.records.write_gateway(record)
+    try:
+        with context.step("gateway up"):
+            context.host().do("up", step)
+            context.labs(wanted).do("up", GatewayStep(wanted))
+            context.records.write_file("nodes", "".join(files.gateway_nodes(wanted)))
+            context.hooks.up("vnet_after_gateway_up", gateway=wanted)
+        context.records.write_gateway(replace(record, state="up"))
+    except BaseException:
+        _say_all(context, remove_gateway(context, record))
+        raise
+    return wanted
+
+
+def _mend_gateway(context: Context, record: GatewayRecord) -> None:
+    """Put back what was taken from a standing gateway, by a firewall's reload or by hand."""
+    gateway, labs = record.gateway, context.labs(record.gateway)
+    pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
+    address = runner.capture(("ip", "-4", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
+    step = HostStep(gateway, record.closes, mends=True, namespaces=False, link=not address)
+    if not pinned:
+        context.say("the gateway is gone: making it anew")
+        context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
+        context.host().do("up", replace(step, namespaces=gateway.way != "userns", link=True))
+        labs.do("up", GatewayStep(gateway, folder=False))
+    elif not address or str(gateway.host) not in address:
+        context.say(f"the host's {gateway.interface} has changed: putting it right")
+        context.host().do("up", step)
+    if not pinned or not labs.ask("gateway", gateway=gateway):
+        labs.do("up", GatewayStep(gateway, folder=False, pin=False))
+        labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.labs())))
+    if gateway.iptables and not labs.ask("echo", gateway=gateway):
+        context.say("the host's firewall has lost vnet's rules: putting them back")
+        context.host().do("up", replace(step, link=False))
+        if not labs.ask("echo", gateway=gateway):
+            context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")
+
+
+def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> LabRecord:
+    """Bring a lab to what the settings say; `only`: these guests, beside those that are up."""
+    gateway = gateway_up(context, gateway_for(context, settings))
+    records = context.records
+    with records.lock("gateway", shared=True), records.lock(f"lab-{settings.name}"):
+        record, wanted = _allocate(context, settings, gateway, only)
+        if record and record.bridge != "up":
+            _raise(remove_lab(context, record))
+            record = None
+        return _change(context, record, wanted) if record else _make(context, wanted)
+
+
+def _allocate(context: Context, settings: Settings, gateway: Gateway,
+              only: Collection[str]) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
+    """Find the lab's record, or choose its number; refuse what another lab holds. Gives the record that is wanted."""
+    with context.records.lock("world"):
+        record, wanted = choose(settings, gateway, only, context.records.labs())
+        if record is None:
+            context.records.write_lab(wanted)
+        return record, wanted
+
+
+def choose(settings: Settings, gateway: Gateway, only: Collection[str],
+           labs: list[LabRecord]) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
+    """Tell the record of a lab, if it has one, and the record that is wanted."""
+    record = next((each for each in labs if each.lab.name == settings.name), None)
+    others = [each.lab for each in labs if each is not record]
+    number = record.lab.number if record else plan.free_number(gateway.bridges, (lab.number for lab in others))
+    lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
+    plan.check(lab, record, others)
+    making: tuple[tuple[str, State], ...] = tuple((guest.name, "making") for guest in lab.guests)
+    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)
+
+
+def _make(context: Context, record: LabRecord) -> LabRecord:
+    """Make a lab that is not there; it is taken back whole if a part fails."""
+    context.records.write_lab(record)
+    try:
+        return _do(context, record, plan.changes(record.lab, None, None))
+    except BaseException:
+        _say_all(context, remove_lab(context, record))
+        raise
+
+
+def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord:
+    """Change a standing lab; what is added is taken back if a part fails, what stood goes on."""
+    lab, labs = wanted.lab, context.labs(record.lab.gateway)
+    seen = plan.Seen(**labs.ask("lab", lab=record.lab, known=record.inodes))
+    todo = plan.changes(lab, record, seen)
+    if todo.gone:
+        record, errors = guests_down(context, record, todo.gone)
+        _raise(errors)
+    if todo.bridge and todo.bridge.namespace:
+        _raise(labs.do("down", BridgeStep(record.lab)))
+    added, states = frozenset(todo.added.named if todo.added else ()), dict(record.guests)
+    now: tuple[tuple[str, State], ...] = tuple(
+        (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
+    )
+    changed = replace(record, lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks)
+    if changed != record or added:
+        context.records.write_lab(changed)
+    try:
+        return _do(context, changed, todo)
+    except BaseException:
+        _say_all(context, guests_down(context, changed, tuple(added))[1])
+        raise
+
+
+def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
+    """Do the changes on the way up, with their hooks, and write down that they are done."""
+    lab, labs = record.lab, context.labs(record.lab.gateway)
+    added = todo.added.guests if todo.added else ()
+    new_bridge = (None,) if todo.bridge and todo.bridge.namespace else ()
+    context.before("bridge", lab, new_bridge)
+    with context.step("bridge up"):
+        if todo.bridge:
+            labs.do("up", todo.bridge)
+    for name, text in texts(record).items():
+        context.records.write_file(f"labs/{lab.name}/{name}", text)
+    context.after("bridge", lab, new_bridge)
+    context.before("guest", lab, added)
+    with context.step("guests up"):
+        if added or todo.bridge:
+            partition.keep(context, record)  # before the newcomers' first packet
+        for step in todo.guests_steps(lab):
+            labs.do("up", step)
+        if todo.forwards:
+            write_forwards(context, lab.gateway)
+        record = _ready(context, record, tuple(guest.name for guest in added))
+    context.after("guest", lab, added)
+    return record
+
+
+def _ready(context: Context, record: LabRecord, made: tuple[str, ...]) -> LabRecord:
+    """Wait until every guest answers, then write down that the lab is up."""
+    lab, labs = record.lab, context.labs(record.lab.gateway)
+    silent = labs.ask("ready", lab=lab, named=made, limit_s=READY_S)
+    if silent:
+        raise CommandError(f"{' '.join(silent)}: no answer to {lab.bridge_ip} within {READY_S:.0f} s")
+    _mend_silent(context, lab, tuple(guest.name for guest in lab.guests if guest.name not in frozenset(made)))
+    names = (lab.netns, *map(lab.guest_netns, lab.guests))
+    up: tuple[tuple[str, State], ...] = tuple((guest.name, "up") for guest in lab.guests)
+    done = replace(record, bridge="up", guests=up, inodes=tuple(labs.ask("inodes", netns=names).items()))
+    if done != record:
+        context.records.write_lab(done)
+    return done
+
+
+def _mend_silent(context: Context, lab: Lab, stood: tuple[str, ...]) -> None:
+    """Set guests right that stood before and don't answer."""
+    labs = context.labs(lab.gateway)
+    silent = tuple(labs.ask("ready", lab=lab, named=stood, limit_s=STANDING_S)) if stood else ()
+    if not silent:
+        return
+    context.say(f"{' '.join(silent)}: no answer: putting back what is missing")
+    labs.do("up", GuestsStep(lab, silent, namespaces=False, links=False))
+    still = labs.ask("ready", lab=lab, named=silent, limit_s=READY_S)
+    if still:
+        raise CommandError(f"{' '.join(still)}: no answer; vnet-down {' '.join(still)}, then vnet-up, makes them anew")
+
+
+def texts(record: LabRecord) -> dict[str, str]:
+    """Write what guests and vnet-exec read, by the names of the files."""
+    lab = record.lab
+    return {
+        "hosts": files.hosts(lab, files.read("/etc/hosts")),
+        "resolv.conf": files.resolv_conf(record.dns, [files.read(path) for path in files.RESOLV]),
+        "nodes": files.nodes(lab),
+    }
+
+
+def _raise(errors: list[str]) -> None:
+    """Raise what went wrong on the way down, where the way up can't go on over it."""
+    if errors:
+        raise CommandError("\n".join(errors))
+
+
+def _say_all(context: Context, errors: list[str]) -> None:
+    """Tell what could not be taken back."""
+    for error in errors:
+        context.say(f"while taking it back: {error}")

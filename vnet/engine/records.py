@@ -1,0 +1,211 @@
+"""The records: what was made, written down before it is made, and how far it got.
+
+    /run/vnet/UID/gateway.json            the gateway
+    /run/vnet/UID/labs/NAME/record.json   a lab
+    /run/vnet/UID/labs/NAME/{hosts,resolv.conf,nodes}   what vnet-exec reads
+
+A record is replaced by rename, so it is old or new, never half. It carries the boot's id: after a reboot nothing
+of it is true, and it counts as none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from vnet.engine.codec import decode, encode
+from vnet.errors import VnetError
+from vnet.host import RUN, state_folder
+from vnet.model import Gateway, Lab
+
+SCHEMA = 1
+#: Seconds to wait for another vnet on the same lab.
+LOCK_S = 120.0
+
+State = Literal["making", "up", "removing"]
+
+
+@dataclass(frozen=True)
+class GatewayRecord:
+    """The gateway, and how far it is made. `closes`: see `host.HostStep`."""
+
+    gateway: Gateway
+    closes: bool
+    state: State
+
+
+@dataclass(frozen=True)
+class LabRecord:
+    """A lab, and how far each of its parts is made.
+
+    `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
+    is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
+    worked in each time. `hooks` are the files of the settings' hooks.
+    """
+
+    lab: Lab
+    bridge: State
+    guests: tuple[tuple[str, State], ...]
+    inodes: tuple[tuple[str, int], ...] = ()
+    cut: str | None = None
+    dns: str = ""
+    hooks: tuple[str, ...] = ()
+
+    def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
+        """Set the state of some guests."""
+        return replace(self, guests=tuple((name, state if name in names else old) for name, old in self.guests))
+
+    def without(self, names: frozenset[str]) -> LabRecord:
+        """Forget some guests."""
+        lab = replace(self.lab, guests=tuple(guest for guest in self.lab.guests if guest.name not in names))
+        return replace(self, lab=lab, guests=tuple(pair for pair in self.guests if pair[0] not in names))
+
+
+def seen_as(uid: int) -> int:
+    """Tell by which number a user of the host is seen here: inside his labs he may be root (user_namespaces(7))."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        for line in file:
+            inside, outside, count = map(int, line.split())
+            if outside <= uid < outside + count:
+                return inside + uid - outside
+    return 65534
+
+
+def boot_id() -> str:
+    """Tell this boot from others (random(4))."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+@dataclass
+class Records:
+    """The records of one user."""
+
+    uid: int
+    folder: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = state_folder(self.uid)
+
+    def exist(self) -> bool:
+        """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""
+        for path, owner, mode in ((RUN, 0, 0o022), (self.folder, seen_as(self.uid), 0o077)):
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:
+                return False
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, 65534) or found.st_mode & mode:
+                raise VnetError(f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
+        return True
+
+    def gateway(self) -> GatewayRecord | None:
+        """Read the gateway's record."""
+        record: GatewayRecord | None = self._read(f"{self.folder}/gateway.json", GatewayRecord)
+        return record
+
+    def write_gateway(self, record: GatewayRecord) -> None:
+        """Replace the gateway's record."""
+        self._write(f"{self.folder}/gateway.json", record)
+
+    def lab(self, name: str) -> LabRecord | None:
+        """Read a lab's record."""
+        record: LabRecord | None = self._read(f"{self.folder}/labs/{name}/record.json", LabRecord)
+        return record
+
+    def labs(self) -> list[LabRecord]:
+        """Read all labs' records, by number."""
+        found = [self.lab(name) for name in self.names()]
+        return sorted((each for each in found if each), key=lambda record: record.lab.number)
+
+    def names(self) -> list[str]:
+        """Name all labs that have a folder."""
+        with suppress(FileNotFoundError):
+            return sorted(os.listdir(f"{self.folder}/labs"))
+        return []
+
+    def write_lab(self, record: LabRecord) -> None:
+        """Replace a lab's record."""
+        os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)
+        self._write(f"{self.folder}/labs/{record.lab.name}/record.json", record)
+
+    def write_file(self, name: str, text: str) -> None:
+        """Write a file in place: guests have it mounted, and see the change."""
+        path = f"{self.folder}/{name}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(fd, "wb") as file:
+            file.write(text.encode())
+            file.truncate()
+
+    def remove_lab(self, name: str) -> None:
+        """Forget a lab."""
+        shutil.rmtree(f"{self.folder}/labs/{name}", ignore_errors=True)
+
+    def remove_gateway(self) -> None:
+        """Forget the gateway."""
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.folder}/gateway.json")
+
+    def _read(self, path: str, kind: type) -> Any:
+        """Read a record; one of another boot is none."""
+        try:
+            with open(path, encoding="utf-8") as file:
+                data = json.load(file)
+            if data.pop("boot") != boot_id():
+                return None
+            if data.pop("schema") != SCHEMA:
+                raise ValueError("another version of vnet wrote it")
+            return decode(kind, data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise VnetError(f"{path}: the record can't be read: {error}") from None
+
+    def _write(self, path: str, record: object) -> None:
+        """Write a record beside the old one, then put it in its place."""
+        data = {"schema": SCHEMA, "boot": boot_id(), **encode(record)}
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(data, file)
+        os.replace(f"{path}.new", path)
+
+    @contextmanager
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Hold a lock; commands inherit it, so it is free only when the last of them has ended.
+
+        `gateway` is held shared by whatever needs a gateway, alone by what takes it away; `world` while numbers, the
+        gateway and forwarded ports are changed; `lab-NAME` while a lab is.
+        """
+        fd = self._locked(f"{self.folder}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # for the workers that were forked meanwhile, too
+            os.close(fd)
+
+    def _locked(self, path: str, kind: int) -> int:
+        """Open and lock a file; one that was removed while waiting is opened anew."""
+        deadline, pause_s = time.monotonic() + LOCK_S, 0.001
+        while True:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            os.set_inheritable(fd, True)
+            while True:
+                try:
+                    fcntl.flock(fd, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise VnetError(f"{path}: another vnet has held this lab for {LOCK_S:.0f} s") from None
+                    time.sleep(pause_s)
+                    pause_s = min(2 * pause_s, 0.02)
+            with suppress(FileNotFoundError):
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                    return fd
+            os.close(fd)

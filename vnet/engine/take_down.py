@@ -1,0 +1,127 @@
+"""The way down: guests, labs, the gateway, each as recorded, each to its end whatever is missing or broken.
+
+Every function gives back what went wrong, a line each, and raises nothing for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vnet.bridge import BridgeStep
+from vnet.cuts import partition
+from vnet.engine import plan
+from vnet.engine.context import Context, collect
+from vnet.engine.records import GatewayRecord, LabRecord
+from vnet.errors import NotUpError
+from vnet.guest import GuestsStep
+from vnet.host import NETNS, NETNS_MARK, RUN, HostStep, StateStep
+from vnet.model import Gateway
+
+
+def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[str]:
+    """Take a lab, or some guests of it, away. A lab that is not there is fine; a guest that it never had is not."""
+    records = context.records
+    if not records.exist():
+        return []
+    with records.lock("gateway", shared=True), records.lock(f"lab-{name}"):
+        record = records.lab(name)
+        if record is None:
+            records.remove_lab(name)
+            return []
+        unknown = [guest for guest in guests if not record.lab.guest(guest)]
+        if unknown:
+            there = " ".join(guest.name for guest in record.lab.guests) or "none"
+            raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; its guests are {there}")
+        return guests_down(context, record, guests)[1] if guests else remove_lab(context, record)
+
+
+def remove_lab(context: Context, record: LabRecord) -> list[str]:
+    """Take a lab away: first its processes and guests, then the bridge. Its lock is held."""
+    lab, labs = record.lab, context.labs(record.lab.gateway)
+    record = replace(record, bridge="removing")
+    context.records.write_lab(record)
+    record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), forwards=False)
+    errors += context.collect_hooks("vnet_before_bridge_down", lab)
+    errors += collect(lambda: context.end(lab.gateway, (lab.netns,)))
+    failed = collect(lambda: labs.do("down", BridgeStep(lab)))
+    errors += context.collect_hooks("vnet_after_bridge_down", lab)
+    if failed or record.lab.guests:
+        return errors + failed
+    context.records.remove_lab(lab.name)
+    if any(guest.ports for guest in lab.guests):
+        errors += collect(lambda: write_forwards(context, lab.gateway))
+    return errors
+
+
+def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
+                *, forwards: bool = True) -> tuple[LabRecord, list[str]]:  # fmt: skip
+    """Take guests away; gives back the record without them, too. The lab's lock is held."""
+    lab, gone = record.lab, frozenset(names)
+    step = GuestsStep(lab, tuple(guest.name for guest in lab.guests if guest.name in gone))
+    if not step.named:
+        return record, []
+    record = record.with_guests(gone, "removing")
+    context.records.write_lab(record)
+    labs = context.labs(lab.gateway)
+    errors = context.collect_hooks("vnet_before_guest_down", lab, step.guests)
+    errors += collect(lambda: context.end(lab.gateway, tuple(map(lab.guest_netns, step.guests))))
+    failed = collect(lambda: labs.do("down", step))
+    errors += context.collect_hooks("vnet_after_guest_down", lab, step.guests)
+    if not failed:
+        record = record.without(gone)
+        context.records.write_lab(record)
+        if record.bridge == "up":
+            errors += collect(lambda: partition.keep(context, record))
+        if forwards and any(guest.ports for guest in step.guests):
+            errors += collect(lambda: write_forwards(context, lab.gateway))
+    return record, errors + failed
+
+
+def write_forwards(context: Context, gateway: Gateway) -> list[str]:
+    """Write the gateway's forwarded ports anew, from all labs' records."""
+    with context.records.lock("world"):
+        step = plan.all_forwards(gateway, (record.lab for record in context.records.labs()))
+        return context.labs(gateway).do("up", step)
+
+
+def all_down(context: Context, names: Iterable[str] | None = None) -> list[str]:
+    """Take every lab of the caller away."""
+    records = context.records
+    if not records.exist():
+        return []
+    return [error for name in names or records.names() for error in collect(lambda name=name: lab_down(context, name))]  # type: ignore[misc]
+
+
+def gateway_down(context: Context) -> list[str]:
+    """Take all labs, the gateway and everything of the caller's vnet on the host away."""
+    records = context.records
+    if not records.exist():
+        return []
+    errors = all_down(context)
+    with records.lock("gateway"), records.lock("world"):
+        record = records.gateway()
+        if errors or records.names():
+            return errors or ["another vnet has just made a lab; run vnet-down --all --gateway again"]
+        if record:
+            view = {"gateway": record.gateway}
+            errors += [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
+            errors += remove_gateway(context, record)
+            errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
+        if not errors:
+            errors += collect(lambda: context.host().do("down", StateStep(records.uid, os.getgid())))
+    return errors
+
+
+def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
+    """Take the gateway away. While another user has one, the host goes on forwarding for him."""
+    others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]
+    pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
+    folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}
+    step = HostStep(record.gateway, record.closes and not others, folder=folder)
+    context.records.write_gateway(replace(record, state="removing"))
+    errors = collect(lambda: context.host().do("down", step))
+    if not errors:
+        context.records.remove_gateway()
+    return errors

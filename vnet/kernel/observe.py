@@ -1,0 +1,203 @@
+"""What is there now: asked of the kernel, compared with what a lab should be.
+
+A worker calls these, in the namespaces where it has the rights. Everything looks and nothing changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from vnet.bridge import DEVICE, UPLINK, BridgeStep
+from vnet.command import Command, Stages
+from vnet.engine.codec import decode
+from vnet.gateway import GatewayStep
+from vnet.host import ECHO
+from vnet.kernel import namespace
+from vnet.kernel.runner import capture, pin
+from vnet.model import Gateway, Lab
+
+#: Seconds between two tries to reach the guests that have not answered.
+AGAIN_S = 0.05
+
+
+def inodes(netns: Sequence[str]) -> dict[str, int]:
+    """Tell the inode of each pinned namespace; one that is not pinned is left out."""
+    paths = {name: pin(name) for name in netns}
+    return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
+
+
+def gateway(gateway: dict[str, Any]) -> bool:
+    """Tell whether the gateway's inside is as it should be."""
+    wanted: Gateway = decode(Gateway, gateway)
+    if not namespace.is_pin(pin(wanted.netns)):
+        return False
+    has = _addresses(capture(("ip", "-j", "address", "show", "dev", "vnet_guest"), wanted.netns, may_fail=True))
+    return (
+        has.get("vnet_guest") == f"{wanted.ip}/30"
+        and _forwards(wanted.netns)
+        and _rules_stand(GatewayStep(wanted).up(), wanted.netns)
+    )
+
+
+def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
+    """Tell which parts of a lab stand; `known` pairs its namespaces with the inodes that they had when made."""
+    wanted: Lab = decode(Lab, lab)
+    made: dict[str, int] = dict(known)
+    names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
+    found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
+    if wanted.netns not in found:
+        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": {}}
+    links = capture(("ip", "-j", "address", "show"), wanted.netns)
+    has = _addresses(links)
+    far = ("ip", "-j", "address", "show", "dev", wanted.link)
+    there = _addresses(capture(far, wanted.gateway.netns, may_fail=True))
+    right = (
+        has.get(UPLINK) == f"{wanted.uplink}/30"
+        and has.get(DEVICE) == f"{wanted.bridge_ip}/{wanted.network.prefixlen}"
+        and there.get(wanted.link) == f"{wanted.gateway_ip}/30"
+        and _forwards(wanted.netns)
+        and _rules_stand(BridgeStep(wanted).up(), wanted.netns)
+    )
+    ports = {name: master for name, master in _masters(links).items() if name.startswith(f"{wanted.link}x")}
+    return {"namespace": True, "link": UPLINK in has and wanted.link in there, "device": DEVICE in has,
+            "right": right, "guests": found, "ports": ports}  # fmt: skip
+
+
+def _addresses(text: str) -> dict[str, str]:
+    """Read `ip -j address`: each link that is up, with its first IPv4 address, or nothing."""
+    found = {}
+    for link in json.loads(text) if text else []:
+        if link and "UP" in link["flags"]:
+            ipv4 = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"] if info["family"] == "inet"]
+            found[link["ifname"]] = ipv4[0] if ipv4 else ""
+    return found
+
+
+def _masters(text: str) -> dict[str, bool]:
+    """Read `ip -j address`: each link, and whether it is a port of the bridge and up."""
+    links = [link for link in json.loads(text) if link]
+    return {link["ifname"]: link.get("master") == DEVICE and "UP" in link["flags"] for link in links}
+
+
+def _forwards(netns: str) -> bool:
+    """Tell whether a namespace forwards packets."""
+    with namespace.network(pin(netns)), open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
+        return file.read().strip() == "1"
+
+
+def _rules_stand(stages: Stages, netns: str) -> bool:
+    """Tell whether each rule and policy that a step loads is there still; rules of others beside them are no matter."""
+    restores = [each for stage in stages for script in stage for each in script
+                if isinstance(each, Command) and each.argv[0] == "iptables-restore"]  # fmt: skip
+    wanted = {_plain(line) for each in restores for line in each.stdin.splitlines() if line[:1] in (":", "-")}
+    standing = {_plain(line) for line in capture(("iptables-save",), netns).splitlines()}
+    return wanted <= standing
+
+
+def _plain(line: str) -> str:
+    """Write a line of iptables-save without its counters."""
+    return line.partition(" [")[0] if line.startswith(":") else line.strip()
+
+
+def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
+    """Tell whether the host's rules stand, by what they do: a user without root can't list them.
+
+    The host's nat table turns round what the gateway sends from port 7 to the host's port 7. A UDP packet has to
+    come back, by way of the forward chain; a TCP connection, to a port at which the gateway does listen, has to be
+    reset by the rule in that chain. So either table flushed is noticed.
+    """
+    wanted: Gateway = decode(Gateway, gateway)
+    with namespace.network(pin(wanted.netns)):
+        udp, tcp, listening = (
+            socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, *[socket.SOCK_STREAM] * 2)
+        )
+    with udp, tcp, listening:
+        return _turned_round(udp, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
+
+
+def _turned_round(udp: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+    """Tell whether a UDP packet comes back."""
+    udp.bind((str(gateway.ip), ECHO))
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            udp.sendto(b"vnet", (str(gateway.host_ip), ECHO))
+            if select.select([udp], [], [], AGAIN_S)[0]:
+                return udp.recv(16) == b"vnet"
+        except OSError:
+            return False
+    return False
+
+
+def _reset(tcp: socket.socket, listening: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+    """Tell whether a TCP connection to where somebody listens is reset on its way."""
+    for each, port in ((tcp, ECHO), (listening, ECHO + 1)):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind((str(gateway.ip), port))
+    listening.listen()
+    tcp.settimeout(limit_s)
+    try:
+        tcp.connect((str(gateway.host_ip), ECHO))
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def not_ready(lab: dict[str, Any], named: Sequence[str], limit_s: float) -> list[str]:
+    """Wait until each named guest answers its bridge; gives back those that did not in time.
+
+    A guest answers when it returns an ICMP echo, or, where a rule of its own forbids that, an ARP request.
+    """
+    wanted: Lab = decode(Lab, lab)
+    waiting = {str(guest.ip): guest.name for guest in wanted.guests if guest.name in frozenset(named)}
+    with namespace.network(pin(wanted.netns)):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        deadline = time.monotonic() + limit_s
+        with raw:
+            while waiting and time.monotonic() < deadline:
+                _ask_all(raw, waiting)
+                _take_answers(raw, waiting)
+                _take_neighbours(waiting)
+    return sorted(waiting.values())
+
+
+def _ask_all(raw: socket.socket, waiting: dict[str, str]) -> None:
+    """Send an ICMP echo request to each address (RFC 792)."""
+    head = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1)
+    check = -sum(struct.unpack("!4H", head)) % 0xFFFF
+    packet = struct.pack("!BBHHH", 8, 0, check, os.getpid() & 0xFFFF, 1)
+    for address in waiting:
+        try:
+            raw.sendto(packet, (address, 0))
+        except OSError:  # no route yet, or the neighbour table is full: asked again
+            continue
+
+
+def _take_answers(raw: socket.socket, waiting: dict[str, str]) -> None:
+    """Strike out who answers, for a moment."""
+    until = time.monotonic() + AGAIN_S
+    while waiting and select.select([raw], [], [], max(0.0, until - time.monotonic()))[0]:
+        packet, (address, _) = raw.recvfrom(2048)
+        if packet[(packet[0] & 15) * 4] == 0:
+            waiting.pop(address, None)
+
+
+def _take_neighbours(waiting: dict[str, str]) -> None:
+    """Strike out whose hardware address is known by now (flag 2, complete, in /proc/net/arp)."""
+    if not waiting:
+        return
+    with open("/proc/thread-self/net/arp", encoding="ascii") as file:
+        for line in list(file)[1:]:
+            address, _, flags = line.split()[:3]
+            if int(flags, 16) & 2:
+                waiting.pop(address, None)

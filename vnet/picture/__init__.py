@@ -1,0 +1,1 @@
+"""What is up, shown: as a tree, a matrix, JSON."""

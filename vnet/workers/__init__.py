@@ -1,0 +1,1 @@
+"""Rights: who may do what where, and the workers that do it."""

@@ -1,0 +1,97 @@
+"""Where the rights come from: root, user namespaces, or sudo for all of it.
+
+Nothing else in vnet asks who the caller is. A worker of the right sort does the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vnet.errors import CommandError, VnetError
+from vnet.host import pins_folder
+from vnet.kernel import namespace, runner
+from vnet.model import Gateway, Way
+from vnet.step import Step
+from vnet.workers import worker
+from vnet.workers.sudo import program
+
+
+def way_of_caller(uid: int) -> Way:
+    """Find out how a caller without a gateway can get one, by trying."""
+    if uid == 0:
+        return "root"
+    try:
+        runner.tool("sudo")
+    except CommandError:
+        raise VnetError("making the gateway takes root once: run vnet-up as root, or install sudo") from None
+    try:
+        runner.capture(("unshare", "--user", "--map-root-user", "--net", "--mount", "true"))
+    except CommandError:
+        return "sudo"
+    return "userns"
+
+
+def sudo_argv() -> list[str]:
+    """Call sudo; where nobody could type a password it fails at once instead of asking for one."""
+    quiet = [] if sys.stdin is not None and sys.stdin.isatty() else ["-n"]
+    return [runner.tool("sudo"), *quiet, "--"]
+
+
+def enter_labs(gateway: Gateway) -> None:
+    """Go where the labs are and this caller's rights are whole.
+
+    From outside through the pins that the root step made. From inside a guest, whose user namespace owns `admin`,
+    through the pin that the gateway step made; whoever is in `admin` already stays there.
+    """
+    if gateway.way != "userns":
+        return
+    folder = pins_folder(gateway.uid)
+    if os.stat("/proc/self/ns/user").st_ino == os.stat(f"{folder}/admin").st_ino:
+        return
+    if not namespace.is_pin(f"{folder}/mnt"):
+        namespace.setns(f"{folder}/admin", namespace.NEWUSER)
+        return
+    kinds = {"admin": namespace.NEWUSER, "gateway": namespace.NEWNET, "mnt": namespace.NEWNS}
+    opened = {kind: os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, kind in kinds.items()}
+    for kind, fd in opened.items():
+        namespace.setns_fd(fd, kind)
+        os.close(fd)
+
+
+@dataclass
+class Rights:
+    """The workers of one call of vnet: at most one for the host, one for the labs."""
+
+    way: Way
+    started: dict[str, worker.Worker] = field(default_factory=dict)
+    show: Callable[[str, Step], None] | None = None
+
+    def host(self) -> worker.Worker:
+        """Give the worker that is root on the host."""
+        return self._start("labs" if os.geteuid() == 0 else "sudo", None)
+
+    def labs(self, gateway: Gateway) -> worker.Worker:
+        """Give the worker that has all rights in the labs."""
+        if self.way == "sudo" and os.geteuid():
+            return self._start("sudo", None)
+        return self._start("labs", gateway)
+
+    def _start(self, kind: str, gateway: Gateway | None) -> worker.Worker:
+        """Start a worker once."""
+        if kind not in self.started:
+            if kind == "sudo":
+                made = worker.under_sudo([*sudo_argv(), *program()])
+            else:
+                made = worker.fork(lambda: enter_labs(gateway) if gateway else None)
+            made.show = self.show
+            self.started[kind] = made
+        return self.started[kind]
+
+    def close(self) -> None:
+        """Let the workers end."""
+        for each in reversed(self.started.values()):  # one forked later holds the earlier ones open
+            each.close()
+        self.started.clear()

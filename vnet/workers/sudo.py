@@ -1,0 +1,70 @@
+"""vnet-exec by way of sudo, where user namespaces are forbidden: both ends of it.
+
+The caller's side leaves his environment in a file of his own and becomes sudo. The root side goes into the node,
+becomes the caller again, with all his groups and none of root's rights, and then the command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vnet import exec as run_in
+from vnet.errors import UsageError
+
+
+def program() -> list[str]:
+    """Tell how to start the part that runs under sudo."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    return [sys.executable, "-I", "-B", f"{here}/root.py"]
+
+
+def exec_argv(node: run_in.Node, command: list[str], env: dict[str, str], here: str, *, root: bool) -> list[str]:
+    """Write the argv of the caller's side."""
+    from vnet.workers.rights import sudo_argv
+
+    path = f"{run_in.RUN}/{node.uid}/environment.{os.getpid()}"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
+    who = "root" if root else "caller"
+    return [*sudo_argv(), *program(), "exec", node.lab, node.name, who, path, here, *command]
+
+
+def exec_in(uid: int, argv: list[str]) -> int:
+    """Do the root side, for the caller `uid`."""
+    lab, name, who, path, here, *command = argv
+    folder = f"{run_in.RUN}/{uid}"
+    if os.path.dirname(path) != folder or "/" in lab or lab.startswith("."):
+        raise UsageError(f"{path}: not a file of vnet-exec's")
+    node = run_in.Node(folder, lab, name)
+    env = _take(path, uid)
+    run_in.enter(node, root=True)
+    if who != "root":
+        _become_caller(uid)
+    try:
+        os.chdir(here)
+    except OSError:
+        os.chdir("/")
+    return run_in.become(command, env)
+
+
+def _take(path: str, uid: int) -> dict[str, str]:
+    """Read the caller's environment, and remove the file."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if os.fstat(fd).st_uid != uid:
+            raise UsageError(f"{path}: not a file of uid {uid}")
+        os.unlink(path)
+        pairs = (item.partition(b"=") for item in file.read().split(b"\0") if item)
+        return {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
+
+
+def _become_caller(uid: int) -> None:
+    """Give root's rights up for good."""
+    import pwd
+
+    entry = pwd.getpwuid(uid)
+    os.setgroups(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(uid, uid, uid)

@@ -1,0 +1,155 @@
+"""The worker: does steps where the rights for them are, and answers one line of JSON for one.
+
+The parent asks for steps by name, with typed fields; commands are made here, from checked values. A worker is
+forked (`root`, `userns`) or started under sudo (`host` steps; `sudo`: all). It ends when its parent does, after the
+command under way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
+
+from vnet.bridge import BridgeForwardsStep, BridgeStep
+from vnet.cuts import observe as observe_cut
+from vnet.cuts.step import CutStep
+from vnet.engine.codec import decode, encode
+from vnet.errors import CommandError, VnetError
+from vnet.gateway import ForwardsStep, GatewayStep
+from vnet.guest import GuestsStep
+from vnet.host import HostStep, StateStep
+from vnet.kernel import observe, probe, processes, runner
+from vnet.step import Step
+from vnet.workers import signals
+
+#: Steps on the host itself, done once, command by command.
+HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
+#: Steps in the labs' namespaces.
+LAB_STEPS: dict[str, type] = {
+    each.__name__: each for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep, CutStep)
+}
+STEPS = HOST_STEPS | LAB_STEPS
+#: What can be asked about a lab or a gateway beside steps.
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "ready": observe.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
+    "cut_needs": observe_cut.needs, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
+    "probe": probe.reached, "inodes": observe.inodes, "end": processes.end,
+}  # fmt: skip
+
+
+class Worker:
+    """The parent's end of a worker."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.show: Callable[[str, Step], None] | None = None
+        self.file = channel.makefile("rwb")
+        channel.close()
+
+    def do(self, way: str, step: Step) -> list[str]:
+        """Do a step `up` or `down`; on the way down gives back what went wrong, else raises CommandError."""
+        if self.show:
+            self.show(way, step)
+        answer = self._ask({"way": way, "step": type(step).__name__, "fields": encode(step)})
+        return list(answer)
+
+    def ask(self, question: str, **fields: Any) -> Any:
+        """Ask about what is there; see `QUESTIONS`."""
+        return self._ask({"question": question, "fields": {name: encode(value) for name, value in fields.items()}})
+
+    def close(self) -> None:
+        """Let the worker end, and wait for it."""
+        self.file.close()
+        os.waitpid(self.pid, 0)
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        """Send one line, wait for one."""
+        with signals.held():
+            try:
+                self.file.write(json.dumps(request).encode() + b"\n")
+                self.file.flush()
+                line = self.file.readline()
+            except OSError:
+                line = b""
+        if not line:
+            raise CommandError("the worker ended before its work was done; run vnet-up or vnet-down again")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise CommandError(answer["error"])
+        return answer["answer"]
+
+
+def fork(enter: Callable[[], None]) -> Worker:
+    """Fork a worker that first enters the namespaces where it has rights."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Worker(pid, ours)
+    status = 1
+    try:
+        ours.close()
+        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, lambda _step: None)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def under_sudo(argv: Sequence[str]) -> Worker:
+    """Start a worker under sudo; its words for the caller (the password's prompt) go to the terminal."""
+    ours, theirs = socket.socketpair()
+    actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
+    pid = os.posix_spawn(argv[0], [*argv], os.environ, file_actions=actions)
+    theirs.close()
+    return Worker(pid, ours)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
+    """Answer requests until there are no more; `check` raises where a step is none for this worker."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    entered = False
+    for line in requests:
+        try:
+            if not entered:
+                enter()
+                entered = True
+            answer = {"answer": _answer(json.loads(line), check)}
+        except (VnetError, OSError, ValueError) as error:
+            answer = {"error": str(error)}
+        except Exception:  # a mistake of vnet's own: the parent undoes the step all the same, and shows it
+            answer = {"error": traceback.format_exc()}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+def _answer(request: dict[str, Any], check: Callable[[Any], None]) -> Any:
+    """Do what a request asks for."""
+    if "question" in request:
+        return QUESTIONS[request["question"]](**request["fields"])
+    name, way = request["step"], request["way"]
+    if name not in STEPS or way not in ("up", "down"):
+        raise CommandError(f"{name} {way}: not a step")
+    step = decode(STEPS[name], request["fields"])
+    check(step)
+    stages = step.up() if way == "up" else step.down()
+    act = runner.run_one_by_one if name in HOST_STEPS else runner.run
+    return act(stages, down=way == "down")
+
+
+def serve_sudo(uid: int) -> None:
+    """Serve a caller under sudo: steps of his own gateway and labs, and no one else's."""
+
+    def own(step: Any) -> None:
+        gateway = getattr(step, "gateway", None) or getattr(getattr(step, "lab", None), "gateway", None) or step
+        if gateway.uid != uid:
+            raise CommandError(f"uid {gateway.uid}: not the caller's")
+
+    serve(sys.stdin.buffer, sys.stdout.buffer, lambda: None, own)
