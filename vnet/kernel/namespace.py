@@ -46,7 +46,10 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, fstype: str = "none", flags: int = 0) -> None:
-    """Mount a filesystem; the flags are those of mount(2)."""
+    """Mount a filesystem.
+
+    The flags are those of mount(2).
+    """
     _check(_libc.mount(source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), None), target)
 
 
