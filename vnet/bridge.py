@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Interface
+from typing import NamedTuple
 
 from vnet.command import Script, Stages, Write
 from vnet.gateway import NO_IPV6, forward_rule
@@ -16,8 +16,7 @@ DEVICE, UPLINK = "bridge", "uplink"
 BRIDGED = tuple(f"net/bridge/bridge-nf-call-{tool}" for tool in ("iptables", "ip6tables", "arptables"))
 
 
-@dataclass(frozen=True)
-class BridgeStep:
+class BridgeStep(NamedTuple):
     """A lab's bridge and its uplink.
 
     `namespace`, `link` and `device` are what is to be made; what is not, stands already and is only set right.
@@ -100,8 +99,7 @@ class BridgeStep:
         return iptables.table("nat", chains, rules)
 
 
-@dataclass(frozen=True)
-class BridgeForwardsStep:
+class BridgeForwardsStep(NamedTuple):
     """The forwarded ports of one lab, in its bridge: one chain, written whole."""
 
     lab: Lab

@@ -6,14 +6,13 @@ steps arrange them in stages; `kernel/runner.py` runs them or prints them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Where a command runs when it is not in a named network namespace.
 HOST = ""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One command: an argv, the network namespace it runs in, and what it reads.
 
     `netns` is the name of a pin, as in ip-netns(8), or `HOST`. `stdin` is text, lines ending in a
@@ -27,8 +26,7 @@ class Command:
     tidies: bool = False
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """One line written to a kernel setting: cheaper than a command, printed as one.
 
     `key` is a path below /proc/sys. An `optional` setting may be missing (IPv6 off, br_netfilter not loaded), or
@@ -41,8 +39,7 @@ class Write:
     optional: bool = False
 
 
-@dataclass(frozen=True)
-class Maker:
+class Maker(NamedTuple):
     """A process that makes namespaces by being in them, held until they are pinned, and let go then.
 
     `argv` ends in `cat`: when it answers, the namespaces are there. `pins` are pairs of a name in

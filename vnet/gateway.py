@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
+from typing import NamedTuple
 
 from vnet.command import Command, Script, Stages, Write
 from vnet.host import pins_folder
@@ -14,8 +14,7 @@ from vnet.tools import ip, iptables, mount
 NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
 
-@dataclass(frozen=True)
-class GatewayStep:
+class GatewayStep(NamedTuple):
     """The inside of the gateway's namespace; the namespace itself comes with the host's end.
 
     For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there.
@@ -81,16 +80,14 @@ class GatewayStep:
         return iptables.table("nat", chains, rules)
 
 
-@dataclass(frozen=True)
-class Forward:
+class Forward(NamedTuple):
     """A forwarded port of one lab, as the gateway sees it."""
 
     port: Port
     uplink: IPv4Address
 
 
-@dataclass(frozen=True)
-class ForwardsStep:
+class ForwardsStep(NamedTuple):
     """All forwarded ports of all labs: one chain of the gateway, written whole."""
 
     gateway: Gateway

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Interface
+from typing import NamedTuple
 
 from vnet.bridge import DEVICE
 from vnet.command import Command, Script, Stages, Write
@@ -15,8 +15,7 @@ from vnet.tools import ip
 BATCH = 64
 
 
-@dataclass(frozen=True)
-class GuestsStep:
+class GuestsStep(NamedTuple):
     """Some guests of a lab, all at once.
 
     `named`: the lab's guests that this step is about. `namespaces` and `links` say what is to be made; what is

@@ -5,7 +5,7 @@ Everything here runs as root on the machine itself; nothing else does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vnet.command import Command, Maker, Script, Stages, Write
 from vnet.kernel import namespace
@@ -49,8 +49,7 @@ def pins_stand(gateway: Gateway) -> bool:
     return all(namespace.is_pin(f"{folder}/{name}") for name in PINS)
 
 
-@dataclass(frozen=True)
-class StateStep:
+class StateStep(NamedTuple):
     """The folders that a user's records are kept in."""
 
     uid: int
@@ -73,8 +72,7 @@ class StateStep:
         return (((Command(("rm", "-rf", "--one-file-system", "--", *paths)), Command(("rmdir", "--", RUN))),),)
 
 
-@dataclass(frozen=True)
-class HostStep:
+class HostStep(NamedTuple):
     """The host's end of the gateway, and for `userns` the namespaces that the labs will live in.
 
     `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of the
@@ -229,5 +227,5 @@ class HostStep:
 
 def _unmount(folder: str) -> Script:
     """Detach a folder of pins with all that is in it; where a killed vnet mounted it once more, that as well."""
-    once = replace(mount.umount(folder), tidies=True)
+    once = mount.umount(folder)._replace(tidies=True)
     return (once, once)

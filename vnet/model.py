@@ -6,16 +6,14 @@ user's settings and the lab's number. No process, no file, no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Way = Literal["root", "userns", "sudo"]
 Protocol = Literal["tcp", "udp"]
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """A port at the gateway's address, and the guest's port that it leads to."""
 
     outside: int
@@ -27,8 +25,7 @@ class Port:
         return str(self.outside) if self.protocol == "tcp" else f"{self.outside}/{self.protocol}"
 
 
-@dataclass(frozen=True)
-class Guest:
+class Guest(NamedTuple):
     """One namespace for a process under test."""
 
     name: str
@@ -36,8 +33,7 @@ class Guest:
     ports: tuple[Port, ...] = ()
 
 
-@dataclass(frozen=True)
-class Gateway:
+class Gateway(NamedTuple):
     """The gateway and the host's end of it: made once for each user of the machine."""
 
     uid: int
@@ -76,8 +72,7 @@ class Gateway:
         return mac_of(self.ip)
 
 
-@dataclass(frozen=True)
-class Lab:
+class Lab(NamedTuple):
     """One bridge with its guests."""
 
     name: str

@@ -7,9 +7,8 @@ the project's vnet.toml, the environment, flags. The lists of `hooks.load` add u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vnet.config.draft import Draft
 from vnet.config.files import find_project, sources
@@ -19,8 +18,7 @@ from vnet.model import Port
 __all__ = ["GuestSettings", "Host", "Networks", "Settings", "find_project", "load"]
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """What vnet adds to the host."""
 
     ip: IPv4Address
@@ -29,8 +27,7 @@ class Host:
     iptables: bool
 
 
-@dataclass(frozen=True)
-class Networks:
+class Networks(NamedTuple):
     """The addresses and the MTU of every lab."""
 
     bridges: IPv4Network
@@ -38,8 +35,7 @@ class Networks:
     mtu: int
 
 
-@dataclass(frozen=True)
-class GuestSettings:
+class GuestSettings(NamedTuple):
     """One guest, its address chosen."""
 
     name: str
@@ -49,8 +45,7 @@ class GuestSettings:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All that a user said or left to the defaults; guests in the order of the file.
 
     `file` is the project's vnet.toml, `hooks` are the files of hooks, all by absolute paths.

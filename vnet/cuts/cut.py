@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vnet.cuts.shapes import RANDOM, RING, SHAPES, Groups, drawn_sides, ring, sides
 from vnet.cuts.words import TYPED, listed, near, read
@@ -19,8 +18,7 @@ from vnet.errors import UsageError
 KINDS = (*TYPED, *SHAPES, "fullmesh")
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """Who does not hear whom, and what was typed to get there."""
 
     kind: str
@@ -67,8 +65,7 @@ class Cut:
         return _made(plain.kind, plain.groups, plain.nodes, grudge, plain.seed)
 
 
-@dataclass(frozen=True)
-class Class:
+class Class(NamedTuple):
     """Guests that behave alike in a cut, and the classes (by index) that none of them hears.
 
     Its own index among those means that they do not hear each other.
@@ -78,8 +75,7 @@ class Class:
     deaf_to: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Plain:
+class _Plain(NamedTuple):
     """A cut as it is written down."""
 
     kind: str
@@ -88,7 +84,7 @@ class _Plain:
     classes: tuple[Class, ...]
     seed: int | None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         """Refuse what no cut can be."""
         guests = [node for one in self.classes for node in one.guests]
         indexes = {i for one in self.classes for i in one.deaf_to}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from vnet.cuts.cut import Cut, adapt, blocked, classes
 from vnet.cuts.step import Block, CutStep
@@ -14,8 +13,7 @@ from vnet.engine.records import LabRecord
 from vnet.errors import NotUpError, VnetError
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """A cut in force, for the guests of now, and when the kernel ends it (seconds since 1970), if it does."""
 
     cut: Cut
@@ -81,7 +79,7 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
     with context.records.lock(f"lab-{name}"):
         record = find(context, name)
         data = json.dumps({"cut": cut.as_json(), "until": until_s}) if cut.deaf else None
-        wanted = replace(record, cut=data)
+        wanted = record._replace(cut=data)
         if data == record.cut and stands(context, wanted):
             return standing(wanted)
         hooks = {"lab": record.lab, "cut": cut}

@@ -9,7 +9,7 @@ loopback, the bridge and all that is routed are not concerned: the rules ask for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vnet.bridge import DEVICE
 from vnet.command import Command, Stages, Write
@@ -23,16 +23,14 @@ SWITCHES = tuple(f"net/bridge/bridge-nf-call-{family}tables" for family in ("ip"
 CHAINS = ("PREROUTING ACCEPT", "INPUT ACCEPT", "FORWARD ACCEPT", "OUTPUT ACCEPT", "POSTROUTING ACCEPT")
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Nothing from any of `sources` arrives at any of `deaf`, both names of guests."""
 
     sources: tuple[str, ...]
     deaf: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class CutStep:
+class CutStep(NamedTuple):
     """The whole cut of a lab; with no blocks, none. `stop`: when the kernel ends it, in UTC; empty for never."""
 
     lab: Lab

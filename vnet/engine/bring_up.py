@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
 
 from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
@@ -94,7 +93,7 @@ def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) 
             context.labs(wanted).do("up", GatewayStep(wanted))
             context.records.write_file("nodes", "".join(files.gateway_nodes(wanted)))
             context.hooks.up("vnet_after_gateway_up", gateway=wanted)
-        context.records.write_gateway(replace(record, state="up"))
+        context.records.write_gateway(record._replace(state="up"))
     except BaseException:
         _say_all(context, remove_gateway(context, record))
         raise
@@ -110,7 +109,7 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
-        context.host().do("up", replace(step, namespaces=gateway.way != "userns", link=True))
+        context.host().do("up", step._replace(namespaces=gateway.way != "userns", link=True))
         labs.do("up", GatewayStep(gateway, folder=False))
     elif not address or str(gateway.host) not in address:
         context.say(f"the host's {gateway.interface} has changed: putting it right")
@@ -120,7 +119,7 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
         labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.labs())))
     if gateway.iptables and not labs.ask("echo", gateway=gateway):
         context.say("the host's firewall has lost vnet's rules: putting them back")
-        context.host().do("up", replace(step, link=False))
+        context.host().do("up", step._replace(link=False))
         if not labs.ask("echo", gateway=gateway):
             context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")
 
@@ -183,7 +182,7 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
     )
-    changed = replace(record, lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks)
+    changed = record._replace(lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks)
     if changed != record or added:
         context.records.write_lab(changed)
     try:
@@ -227,7 +226,7 @@ def _ready(context: Context, record: LabRecord, made: tuple[str, ...]) -> LabRec
     _mend_silent(context, lab, tuple(guest.name for guest in lab.guests if guest.name not in frozenset(made)))
     names = (lab.netns, *map(lab.guest_netns, lab.guests))
     up: tuple[tuple[str, State], ...] = tuple((guest.name, "up") for guest in lab.guests)
-    done = replace(record, bridge="up", guests=up, inodes=tuple(labs.ask("inodes", netns=names).items()))
+    done = record._replace(bridge="up", guests=up, inodes=tuple(labs.ask("inodes", netns=names).items()))
     if done != record:
         context.records.write_lab(done)
     return done

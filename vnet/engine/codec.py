@@ -1,12 +1,11 @@
-"""Frozen data classes to plain JSON data and back, by their annotations.
+"""Named tuples to plain JSON data and back, by their annotations.
 
 Records and the worker's requests go through here. `decode` trusts nothing: a field that is missing,
-unknown or of another type is a ValueError, and each class checks its own values in `__post_init__`.
+unknown or of another type is a ValueError, and a class with a method `check` has the last word.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 from types import UnionType
@@ -14,9 +13,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def encode(value: Any) -> Any:
-    """Turn a data class, a tuple of them, an address or a plain value into JSON data."""
-    if is_dataclass(value):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+    """Turn a named tuple, a tuple of them, an address or a plain value into JSON data."""
+    if hasattr(value, "_fields"):
+        return {name: encode(item) for name, item in zip(value._fields, value, strict=True)}
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
@@ -31,7 +30,7 @@ def decode(kind: Any, data: Any) -> Any:
         return _expect(data in get_args(kind), data, kind)
     if origin is UnionType:
         return _union(get_args(kind), data)
-    if isinstance(kind, type) and is_dataclass(kind):
+    if hasattr(kind, "_fields"):
         return _object(kind, data)
     if kind in (IPv4Address, IPv4Network):
         return kind(_expect(isinstance(data, str), data, kind))
@@ -68,7 +67,10 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _object(kind: type, data: Any) -> Any:
-    """Decode a data class; its fields must be there, all and no others."""
+    """Decode a named tuple; its fields must be there, all and no others."""
     hints = _hints(kind)
     _expect(isinstance(data, dict) and data.keys() == hints.keys(), data, kind.__name__)
-    return kind(**{name: decode(hints[name], data[name]) for name in hints})
+    made = kind(**{name: decode(hints[name], data[name]) for name in hints})
+    if hasattr(made, "check"):
+        made.check()
+    return made

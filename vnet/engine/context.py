@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vnet.engine.records import GatewayRecord, Records
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
     from vnet.workers.worker import Worker
 
 
-@dataclass
 class Context:
     """One call of vnet. `say` takes words for the user, a line each."""
 
-    records: Records
-    rights: Rights
-    hooks: Hooks
-    say: Callable[[str], None]
+    def __init__(self, records: Records, rights: Rights, hooks: Hooks, say: Callable[[str], None]) -> None:
+        self.records, self.rights, self.hooks, self.say = records, rights, hooks, say
 
     @classmethod
     def of_caller(cls, uid: int, hooks: Hooks, say: Callable[[str], None]) -> Context:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from typing import NamedTuple
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.config.settings import Settings
@@ -15,8 +15,7 @@ from vnet.guest import GuestsStep
 from vnet.model import Gateway, Guest, Lab
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What of a lab was found standing.
 
     `right`: bridge and uplink have their addresses and rules. `guests`: the pinned namespaces and their inodes.
@@ -27,12 +26,11 @@ class Seen:
     link: bool
     device: bool
     right: bool
-    guests: dict[str, int] = field(default_factory=dict)
-    ports: dict[str, bool] = field(default_factory=dict)
+    guests: dict[str, int]
+    ports: dict[str, bool]
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(NamedTuple):
     """What to do to a lab, in this order; all empty where nothing differs.
 
     `gone`: guests of the recorded lab to take away. `bridge`: the bridge to make or to set right.

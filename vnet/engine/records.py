@@ -18,8 +18,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vnet.engine.codec import decode, encode
 from vnet.errors import VnetError
@@ -33,8 +32,7 @@ LOCK_S = 120.0
 State = Literal["making", "up", "removing"]
 
 
-@dataclass(frozen=True)
-class GatewayRecord:
+class GatewayRecord(NamedTuple):
     """The gateway, and how far it is made. `closes`: see `host.HostStep`."""
 
     gateway: Gateway
@@ -42,8 +40,7 @@ class GatewayRecord:
     state: State
 
 
-@dataclass(frozen=True)
-class LabRecord:
+class LabRecord(NamedTuple):
     """A lab, and how far each of its parts is made.
 
     `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
@@ -61,12 +58,12 @@ class LabRecord:
 
     def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
         """Set the state of some guests."""
-        return replace(self, guests=tuple((name, state if name in names else old) for name, old in self.guests))
+        return self._replace(guests=tuple((name, state if name in names else old) for name, old in self.guests))
 
     def without(self, names: frozenset[str]) -> LabRecord:
         """Forget some guests."""
-        lab = replace(self.lab, guests=tuple(guest for guest in self.lab.guests if guest.name not in names))
-        return replace(self, lab=lab, guests=tuple(pair for pair in self.guests if pair[0] not in names))
+        lab = self.lab._replace(guests=tuple(guest for guest in self.lab.guests if guest.name not in names))
+        return self._replace(lab=lab, guests=tuple(pair for pair in self.guests if pair[0] not in names))
 
 
 def seen_as(uid: int) -> int:
@@ -85,15 +82,12 @@ def boot_id() -> str:
         return file.read().strip()
 
 
-@dataclass
 class Records:
     """The records of one user."""
 
-    uid: int
-    folder: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.folder = state_folder(self.uid)
+    def __init__(self, uid: int) -> None:
+        self.uid = uid
+        self.folder = state_folder(uid)
 
     def exist(self) -> bool:
         """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""

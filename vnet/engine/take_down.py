@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 
 from vnet.bridge import BridgeStep
 from vnet.cuts import partition
@@ -40,7 +39,7 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
 def remove_lab(context: Context, record: LabRecord) -> list[str]:
     """Take a lab away: first its processes and guests, then the bridge. Its lock is held."""
     lab, labs = record.lab, context.labs(record.lab.gateway)
-    record = replace(record, bridge="removing")
+    record = record._replace(bridge="removing")
     context.records.write_lab(record)
     record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), forwards=False)
     errors += context.collect_hooks("vnet_before_bridge_down", lab)
@@ -120,7 +119,7 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
     folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
-    context.records.write_gateway(replace(record, state="removing"))
+    context.records.write_gateway(record._replace(state="removing"))
     errors = collect(lambda: context.host().do("down", step))
     if not errors:
         context.records.remove_gateway()

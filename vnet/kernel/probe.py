@@ -15,8 +15,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vnet.engine.codec import decode
 from vnet.kernel import namespace
@@ -33,8 +32,7 @@ SIOCGIFHWADDR, ETH_P_IP = 0x8927, 0x0800
 Pair = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """One guest's sockets: where it hears, what frames are sent by, and its hardware address of now."""
 
     ip: bytes

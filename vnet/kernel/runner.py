@@ -16,7 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vnet.command import HOST, Action, Command, Maker, Script, Stages, Write
 from vnet.errors import CommandError
@@ -46,8 +46,7 @@ def pin(netns: str) -> str:
     return f"{PINS}/{netns}"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One process to start: some commands of one script that go together."""
 
     argv: tuple[str, ...]
@@ -56,8 +55,7 @@ class Job:
     commands: tuple[Command, ...]
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """A process under way, the rest of its script, and where its output goes (a file in memory)."""
 
     job: Job

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 COLOURS = {"bold": "1", "red": "31", "yellow": "33"}
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """How to draw. `width` None: never break or shorten a line. `home` is written as ~."""
 
     width: int | None = None

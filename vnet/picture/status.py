@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vnet.engine.context import Context
 from vnet.engine.records import GatewayRecord, LabRecord, Records
@@ -30,8 +29,7 @@ SCHEMA = 1
 Seen = Literal["making", "up", "removing", "gone"]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A namespace: its name, how far it is made, and who runs in it. `gone`: it was up, and somebody took it away."""
 
     netns: str
@@ -39,16 +37,14 @@ class Part:
     pids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class CutStatus:
+class CutStatus(NamedTuple):
     """A cut in force. `drops` is None where nobody could count them without sudo."""
 
     standing: Standing
     drops: tuple[dict[str, Any], ...] | None
 
 
-@dataclass(frozen=True)
-class LabStatus:
+class LabStatus(NamedTuple):
     """One lab; `guests` are in the order of `lab.guests`. `probe` names whom each guest reaches."""
 
     lab: Lab
@@ -58,8 +54,7 @@ class LabStatus:
     probe: Mapping[str, Sequence[str]] | None = None
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """All that is up for one user: with no gateway, nothing."""
 
     gateway: Gateway | None = None

@@ -6,8 +6,8 @@ For a terminal it fits the width, with lists shortened; for a pipe it is plain A
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import NamedTuple
 
 from vnet.model import Guest
 from vnet.picture import matrix
@@ -22,12 +22,11 @@ PORTS, COUNTERS = 26, 5
 INDENT = 9
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A knot of the tree; more than one line stands below each other."""
 
     lines: Sequence[str]
-    below: list[Node] = field(default_factory=list)
+    below: Sequence[Node] = ()
 
 
 def tree(status: Status, look: Look = PLAIN, name_of: NameOf | None = None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from vnet.errors import CommandError, VnetError
 from vnet.host import pins_folder
@@ -61,13 +60,13 @@ def enter_labs(gateway: Gateway) -> None:
         os.close(fd)
 
 
-@dataclass
 class Rights:
     """The workers of one call of vnet: at most one for the host, one for the labs."""
 
-    way: Way
-    started: dict[str, worker.Worker] = field(default_factory=dict)
-    show: Callable[[str, Step], None] | None = None
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        self.started: dict[str, worker.Worker] = {}
+        self.show: Callable[[str, Step], None] | None = None
 
     def host(self) -> worker.Worker:
         """Give the worker that is root on the host."""
