@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def test_etc_hosts_of_labs_at_once(hosts: Path, shipped: Shipped) -> None:
     loaded, _ = shipped("etc_hosts")
 
     def come_and_go(number: int) -> bool:
-        lab = replace(LAB, name=f"lab{number}")
+        lab = LAB._replace(name=f"lab{number}")
         for _ in range(10):
             loaded.up("vnet_after_guest_up", lab=lab, guest=NGINX)
             there = f"# vnet lab lab{number} begin\n172.18.255.2 nginx\n" in hosts.read_text(encoding="utf-8")
@@ -181,7 +180,7 @@ def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: Shipped) -
     loaded, module = shipped("capture")
     monkeypatch.setattr(api, "exec_argv", lambda *_: [])
     monkeypatch.setattr(module, "record", record)
-    return loaded, replace(LAB, file=str(tmp_path / "vnet.toml")), tmp_path
+    return loaded, LAB._replace(file=str(tmp_path / "vnet.toml")), tmp_path
 
 
 def record() -> None:
