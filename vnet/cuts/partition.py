@@ -112,13 +112,6 @@ def stands(context: Context, record: LabRecord) -> bool:
     return bool(context.labs(record.lab.gateway).ask("cut_stands", step=step))
 
 
-def keep(context: Context, record: LabRecord) -> list[str]:
-    """Set the cut right for the guests of now, where there is one; raises what goes wrong, so gives back none."""
-    if record.cut is not None:
-        put(context, record)
-    return []
-
-
 def drops(context: Context, record: LabRecord) -> list[dict[str, Any]]:
     """Count the packets that the cut in force has dropped: `from` and `to` are names of guests.
 

@@ -10,11 +10,10 @@ from collections.abc import Collection
 
 from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
-from vnet.cuts import partition
-from vnet.engine import clash, files, plan, show
+from vnet.engine import files, plan
 from vnet.engine.context import Context
 from vnet.engine.records import GatewayRecord, LabRecord, State
-from vnet.engine.take_down import guests_down, remove_gateway, remove_lab, write_forwards
+from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
@@ -52,6 +51,8 @@ def host_step(gateway: Gateway) -> HostStep:
 def check_host(context: Context, gateway: Gateway) -> None:
     """Refuse a gateway whose address, route or interface somebody else on this host holds."""
     if not context.records.exist() or context.records.gateway() is None:
+        from vnet.engine import clash
+
         clash.check(gateway, context.records.uid)
 
 
@@ -61,6 +62,8 @@ def announce(context: Context, settings: Settings) -> None:
     check_host(context, gateway)
     if context.gateway() or context.rights.way == "root":
         return
+    from vnet.engine import show
+
     context.say("the gateway is made once, as root. These commands will run under sudo:")
     for step in (StateStep(gateway.uid, gateway.gid), host_step(gateway)):
         for line in show.lines(step, "up", gateway.way):
@@ -207,7 +210,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     context.before("guest", lab, added)
     with context.step("guests up"):
         if added or todo.bridge:
-            partition.keep(context, record)  # before the newcomers' first packet
+            keep_cut(context, record)  # before the newcomers' first packet
         for step in todo.guests_steps(lab):
             labs.do("up", step)
         if todo.forwards:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from vnet.model import Gateway, Lab
 
@@ -64,6 +63,7 @@ def _on_loopback(line: str) -> bool:
 def read(path: str) -> str:
     """Read a file of the host; one that can't be read is empty."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""

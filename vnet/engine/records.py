@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -140,6 +139,8 @@ class Records:
 
     def remove_lab(self, name: str) -> None:
         """Forget a lab."""
+        import shutil
+
         shutil.rmtree(f"{self.folder}/labs/{name}", ignore_errors=True)
 
     def remove_gateway(self) -> None:

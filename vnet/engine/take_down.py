@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable
 
 from vnet.bridge import BridgeStep
-from vnet.cuts import partition
 from vnet.engine import plan
 from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, LabRecord
@@ -72,10 +71,19 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
         record = record.without(gone)
         context.records.write_lab(record)
         if record.bridge == "up":
-            errors += collect(lambda: partition.keep(context, record))
+            errors += collect(lambda: keep_cut(context, record))
         if forwards and any(guest.ports for guest in step.guests):
             errors += collect(lambda: write_forwards(context, lab.gateway))
     return record, errors + failed
+
+
+def keep_cut(context: Context, record: LabRecord) -> list[str]:
+    """Set the cut right for the guests of now, where there is one; raises what goes wrong, so gives back none."""
+    if record.cut is not None:
+        from vnet.cuts import partition
+
+        partition.put(context, record)
+    return []
 
 
 def write_forwards(context: Context, gateway: Gateway) -> list[str]:

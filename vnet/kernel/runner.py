@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import NamedTuple
 
 from vnet.command import HOST, Action, Command, Maker, Script, Stages, Write
@@ -166,12 +166,13 @@ def _readable(fd: int, limit_s: float) -> bool:
     return bool(select.select([fd], [], [], limit_s)[0])
 
 
+@cache
 def tool(name: str) -> str:
     """Find a tool in the fixed PATH."""
-    found = shutil.which(name, path=PATH)
-    if not found:
-        raise CommandError(f"{name}: not found in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
-    return found
+    for folder in PATH.split(":"):
+        if os.access(f"{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    raise CommandError(f"{name}: not found in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
 
 
 def _write(action: Write) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from vnet.command import HOST, Command
 
-#: Accepts what answers to something that was let through before.
-ANSWERS = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+#: Accepts what answers to something that was let through before; written as iptables-save(8) writes it, to be compared.
+ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 #: Accepts what a forwarded port has turned aside.
 FORWARDED = "-m conntrack --ctstate DNAT -j ACCEPT"
 #: Seconds that `iptables` waits for another one's lock.

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
@@ -125,6 +124,8 @@ def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], chec
         except (VnetError, OSError, ValueError) as error:
             answer = {"error": str(error)}
         except Exception:  # a mistake of vnet's own: the parent undoes the step all the same, and shows it
+            import traceback
+
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
