@@ -182,7 +182,9 @@ def _mounts(pid: str = "self") -> Section:
     """Return the mounts at each point, in the order in which they cover each other."""
     mounts: Section = {}
     for line in _read(Path("/proc", pid, "mountinfo")).splitlines():
-        left, _, right = line.partition(" - ")
+        left, parts, right = line.partition(" - ")
+        if not parts:  # an error: the process has ended
+            continue
         _, _, _, root, point, options, *tags = left.split()
         kind, source, *_ = right.split()
         shared = ",".join(tag.partition(":")[0] for tag in tags if not tag.startswith("propagate_from"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hook_lab import all_hooks
 from hook_world import GATEWAY, LAB, installed, note, write
 
 from vnet import hooks
@@ -47,6 +48,11 @@ def said() -> list[str]:
 def test_the_promised_hooks_are_specified() -> None:
     """The contract's table and the specs say the same."""
     assert {name: " ".join(inspect.signature(spec).parameters) for name, spec in SPECS.items()} == PROMISED
+
+
+def test_every_hook_is_tried_on_a_lab() -> None:
+    """The timeline that tests/test_hooks_lab.py compares a real lab with has every hook, with its arguments."""
+    assert all_hooks() == PROMISED
 
 
 def test_the_documentation_holds_every_spec() -> None:

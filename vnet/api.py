@@ -57,7 +57,7 @@ class Node:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         if "input" not in options:
             pipes["stdin"] = subprocess.DEVNULL
-        command = [*exec_argv(self.lab_name, self.name, root), *argv]
+        command = [*self._exec_argv(root), *argv]
         done = subprocess.run(command, timeout=timeout_s, check=False, **{**pipes, **options})
         if check and done.returncode:
             error = subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
@@ -69,7 +69,11 @@ class Node:
         """Start a command and give back its process; `options` are those of subprocess.Popen."""
         import subprocess
 
-        return subprocess.Popen([*exec_argv(self.lab_name, self.name, root), *argv], **options)
+        return subprocess.Popen([*self._exec_argv(root), *argv], **options)
+
+    def _exec_argv(self, root: bool) -> list[str]:
+        """Write the beginning of a command for here."""
+        return exec_argv(self.lab_name, self.name, root)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ class Gateway(Node):
 
     host_ip: IPv4Address
     interface: str
+
+    def _exec_argv(self, root: bool) -> list[str]:
+        """Go there without a lab: the gateway stands before the first and after the last one."""
+        return exec_argv("", self.name, root)
 
 
 @dataclass(frozen=True)

@@ -103,13 +103,15 @@ def find_lab(call_lab: str, call_file: str, folder: str) -> str:
 
 
 def _lab(call: Call, folder: str) -> str:
-    """Name the lab that is meant; the gateway can be meant with none."""
+    """Name the lab that is meant; the gateway can be meant with none, whatever VNET_LAB says."""
+    alone = call.node == "gateway" and not call.lab
     try:
-        return find_lab(call.lab, call.file, folder)
+        name = find_lab(call.lab, call.file, folder)
     except NotUpError:
-        if call.node == "gateway" and not call.lab:
+        if alone:
             return ""
         raise
+    return "" if alone and name not in _labs(folder) else name
 
 
 def _checked(lab: str) -> str:
@@ -120,11 +122,12 @@ def _checked(lab: str) -> str:
 
 
 def _labs(folder: str) -> list[str]:
-    """Name all labs."""
+    """Name all labs that have nodes; one that is just being made has none yet."""
     try:
-        return sorted(os.listdir(f"{folder}/labs"))
+        names = sorted(os.listdir(f"{folder}/labs"))
     except OSError:
         return []
+    return [name for name in names if os.path.exists(f"{folder}/labs/{name}/nodes")]
 
 
 def _project() -> str:

@@ -17,14 +17,14 @@ __all__ = ["caller", "session"]
 
 
 @contextmanager
-def session(options: Namespace, hooks: Sequence[str], lab: str) -> Iterator[Context]:
-    """Give what a verb works with; ends the workers behind it."""
+def session(options: Namespace, hooks: Sequence[str] | None, lab: str) -> Iterator[Context]:
+    """Give what a verb works with; ends the workers behind it. No `hooks`: a record will name them."""
 
     def say(text: str) -> None:
         if not options.quiet:
             print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
 
-    context = Context.of_caller(caller(), Hooks.load(hooks, lab), say)
+    context = Context.of_caller(caller(), Hooks(lab) if hooks is None else Hooks.load(hooks, lab), say)
     if options.verbose:
         context.rights.show = shower(context)
     try:

@@ -27,14 +27,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
-    name, hooks = "", tuple[str, ...]()
+    name = ""
     try:
-        wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
-        name, hooks = wanted.name, wanted.hooks
+        name = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd()).name
     except SettingsError:
         if not (options.all or options.gateway):
             name = _named(options)
-    with session(options, hooks, name) as context:
+    with session(options, None, name) as context:
         if options.dry_run:
             from vnet.engine import dry
 

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     name = find_lab(options.lab or "", options.file or "", folder)
     for_s = _seconds(options.for_s)
     words = ["--" if word == DASHES else word for word in options.words]
-    with session(options, (), name) as context:
+    with session(options, None, name) as context:
         record = partition.find(context, name)
         if options.kind == "show":
             if words or for_s is not None:

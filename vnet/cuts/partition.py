@@ -83,7 +83,8 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
         if data == record.cut and stands(context, wanted):
             return standing(wanted)
         hooks = {"lab": record.lab, "cut": cut}
-        context.hooks.up("vnet_before_partition", **hooks)
+        with context.step("partition"):
+            context.hooks.up("vnet_before_partition", **hooks)
         context.records.write_lab(wanted)
         try:
             with context.step("partition"):

@@ -87,11 +87,11 @@ def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) 
     if old:
         _raise(remove_gateway(context, old))
     step = host_step(wanted)
-    context.hooks.up("vnet_before_gateway_up", gateway=wanted)
-    record = GatewayRecord(wanted, step.closes, "making")
+    record = GatewayRecord(wanted, step.closes, "making", context.hooks.lab, context.hooks.files)
     context.records.write_gateway(record)
     try:
         with context.step("gateway up"):
+            context.hooks.up("vnet_before_gateway_up", gateway=wanted)
             context.host().do("up", step)
             context.labs(wanted).do("up", GatewayStep(wanted))
             context.records.write_file("nodes", "".join(files.gateway_nodes(wanted)))
@@ -176,8 +176,8 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     lab, labs = wanted.lab, context.labs(record.lab.gateway)
     seen = plan.Seen(**labs.ask("lab", lab=record.lab, known=record.inodes))
     todo = plan.changes(lab, record, seen)
-    if todo.gone:
-        record, errors = guests_down(context, record, todo.gone)
+    record, errors = guests_down(context, record, todo.gone)
+    if any(record.lab.guest(name) for name in todo.gone):
         _raise(errors)
     if todo.bridge and todo.bridge.namespace:
         _raise(labs.do("down", BridgeStep(record.lab)))
@@ -189,10 +189,12 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     if changed != record or added:
         context.records.write_lab(changed)
     try:
-        return _do(context, changed, todo)
+        done = _do(context, changed, todo)
     except BaseException:
-        _say_all(context, guests_down(context, changed, tuple(added))[1])
+        _say_all(context, errors + guests_down(context, changed, tuple(added))[1])
         raise
+    _raise(errors)
+    return done
 
 
 def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
@@ -200,15 +202,15 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     lab, labs = record.lab, context.labs(record.lab.gateway)
     added = todo.added.guests if todo.added else ()
     new_bridge = (None,) if todo.bridge and todo.bridge.namespace else ()
-    context.before("bridge", lab, new_bridge)
     with context.step("bridge up"):
+        context.before("bridge", lab, new_bridge)
         if todo.bridge:
             labs.do("up", todo.bridge)
-    for name, text in texts(record).items():
-        context.records.write_file(f"labs/{lab.name}/{name}", text)
-    context.after("bridge", lab, new_bridge)
-    context.before("guest", lab, added)
+        for name, text in texts(record).items():
+            context.records.write_file(f"labs/{lab.name}/{name}", text)
+        context.after("bridge", lab, new_bridge)
     with context.step("guests up"):
+        context.before("guest", lab, added)
         if added or todo.bridge:
             keep_cut(context, record)  # before the newcomers' first packet
         for step in todo.guests_steps(lab):
@@ -216,7 +218,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
         if todo.forwards:
             write_forwards(context, lab.gateway)
         record = _ready(context, record, tuple(guest.name for guest in added))
-    context.after("guest", lab, added)
+        context.after("guest", lab, added)
     return record
 
 

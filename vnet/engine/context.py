@@ -40,6 +40,14 @@ class Context:
 
         self.hooks = Hooks.load(files, lab)
 
+    def load_hooks_left(self, files: tuple[str, ...], lab: str) -> list[str]:
+        """Load the hooks that a record names for the way down; gives back why some can't be, and goes without them."""
+        from vnet.hooks import Hooks
+
+        errors: list[str] = []
+        self.hooks = Hooks.load(files, lab, errors)
+        return errors
+
     def host(self) -> Worker:
         """Give the worker that is root on the host."""
         return self.rights.host()

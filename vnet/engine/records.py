@@ -32,11 +32,13 @@ State = Literal["making", "up", "removing"]
 
 
 class GatewayRecord(NamedTuple):
-    """The gateway, and how far it is made. `closes`: see `host.HostStep`."""
+    """The gateway, and how far it is made. `closes`: see `host.HostStep`; `lab`, `hooks`: whose vnet-up made it."""
 
     gateway: Gateway
     closes: bool
     state: State
+    lab: str = ""
+    hooks: tuple[str, ...] = ()
 
 
 class LabRecord(NamedTuple):
@@ -145,8 +147,9 @@ class Records:
 
     def remove_gateway(self) -> None:
         """Forget the gateway."""
-        with suppress(FileNotFoundError):
-            os.unlink(f"{self.folder}/gateway.json")
+        for name in ("nodes", "gateway.json"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.folder}/{name}")
 
     def _read(self, path: str, kind: type) -> Any:
         """Read a record; one of another boot is none."""

@@ -32,7 +32,8 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
         if unknown:
             there = " ".join(guest.name for guest in record.lab.guests) or "none"
             raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; its guests are {there}")
-        return guests_down(context, record, guests)[1] if guests else remove_lab(context, record)
+        errors = context.load_hooks_left(record.hooks, name)
+        return errors + (guests_down(context, record, guests)[1] if guests else remove_lab(context, record))
 
 
 def remove_lab(context: Context, record: LabRecord) -> list[str]:
@@ -109,14 +110,12 @@ def gateway_down(context: Context) -> list[str]:
     errors = all_down(context)
     with records.lock("gateway"), records.lock("world"):
         record = records.gateway()
-        if errors or records.names():
+        if records.names():
             return errors or ["another vnet has just made a lab; run vnet-down --all --gateway again"]
         if record:
-            view = {"gateway": record.gateway}
-            errors += [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
+            errors += context.load_hooks_left(record.hooks, record.lab)
             errors += remove_gateway(context, record)
-            errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
-        if not errors:
+        if not records.gateway():
             errors += collect(lambda: context.host().do("down", StateStep(records.uid, os.getgid())))
     return errors
 
@@ -128,7 +127,10 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
     context.records.write_gateway(record._replace(state="removing"))
-    errors = collect(lambda: context.host().do("down", step))
-    if not errors:
+    view = {"gateway": record.gateway}
+    errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
+    failed = collect(lambda: context.host().do("down", step))
+    errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
+    if not failed:
         context.records.remove_gateway()
-    return errors
+    return errors + failed

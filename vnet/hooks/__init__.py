@@ -28,16 +28,17 @@ class Hooks:
     order on the way down.
     """
 
-    def __init__(self, lab: str, manager: PluginManager | None = None, files: dict[object, str] | None = None) -> None:
-        self._lab = lab
-        self._manager = manager
-        self._files = files or {}
+    def __init__(self, lab: str, manager: PluginManager | None = None, origins: dict[object, str] | None = None,
+                 files: Sequence[str] = ()) -> None:  # fmt: skip
+        self.lab, self.files = lab, tuple(files)
+        self._manager, self._origins = manager, origins or {}
 
     @classmethod
-    def load(cls, files: Sequence[str], lab: str) -> Hooks:
+    def load(cls, files: Sequence[str], lab: str, errors: list[str] | None = None) -> Hooks:
         """Load the files, and what installed packages declare; all mistakes in one SettingsError.
 
-        `files` are paths; the settings have replaced patterns by what they match.
+        `files` are paths; the settings have replaced patterns by what they match. On the way down mistakes go to
+        `errors`, and what can be loaded is.
         """
         declared = has_entry_points(sys.path)
         if not files and not declared:
@@ -46,13 +47,15 @@ class Hooks:
         plugins = _installed(mistakes) if declared else {}
         plugins |= _from_files(files, mistakes)
         manager = _manager(plugins, mistakes)
-        if mistakes:
+        if errors is not None:
+            errors += (f"hooks of lab {lab}: {mistake}" for mistake in mistakes)
+        elif mistakes:
             raise SettingsError(mistakes)
-        return cls(lab, manager, plugins)
+        return cls(lab, manager, plugins, files)
 
     def __bool__(self) -> bool:
         """Tell whether there are any hooks."""
-        return bool(self._files)
+        return bool(self._origins)
 
     def up(self, hook: str, **arguments: Any) -> None:
         """Run a hook on the way up; the first exception ends it, as a HookError."""
@@ -86,13 +89,16 @@ class Hooks:
         return list(dict.fromkeys(each.plugin for each in implementations))
 
     def _call(self, plugin: object, hook: str, arguments: dict[str, Any]) -> None:
-        """Run the hook of one plug-in; SystemExit is an exception like others, KeyboardInterrupt is not."""
+        """Run the hook of one plug-in; SystemExit is an exception like others, a signal for vnet is not."""
         from vnet import api
+        from vnet.workers.signals import Interrupted
 
         assert self._manager is not None  # noqa: S101 (for mypy)
-        caller = self._manager.subset_hook_caller(hook, [other for other in self._files if other is not plugin])
+        caller = self._manager.subset_hook_caller(hook, [other for other in self._origins if other is not plugin])
         try:
-            caller(**api.views(arguments, self._lab))
+            caller(**api.views(arguments, self.lab))
+        except Interrupted:  # a signal for vnet that came while the hook ran
+            raise
         except (Exception, SystemExit) as error:
             raise HookError(self._text(plugin, hook, error)) from error
 
@@ -100,8 +106,8 @@ class Hooks:
         """Say which file, hook and lab an exception comes from."""
         from vnet.hooks import files as hookfiles
 
-        where = f" in lab {self._lab}" if self._lab else ""
-        return f"{hookfiles.place(self._files[plugin], error)}: {hook}{where}: {hookfiles.describe(error)}"
+        where = f" in lab {self.lab}" if self.lab else ""
+        return f"{hookfiles.place(self._origins[plugin], error)}: {hook}{where}: {hookfiles.describe(error)}"
 
 
 def has_entry_points(folders: Sequence[str]) -> bool:
@@ -141,8 +147,7 @@ def _from_files(files: Sequence[str], mistakes: list[str]) -> dict[object, str]:
     for path in hookfiles.each_once(files):
         module = hookfiles.load(path, mistakes)
         if module is not None:
-            mistakes += hookfiles.check(module, str(path))
-            modules[module] = str(path)
+            _take(module, str(path), modules, mistakes)
     return modules
 
 
@@ -160,9 +165,18 @@ def _installed(mistakes: list[str]) -> dict[object, str]:
             mistakes.append(f"{_origin(entry)}: can't be loaded: {hookfiles.describe(error)}")
             continue
         file = getattr(sys.modules.get(entry.module), "__file__", None) or _origin(entry)
-        mistakes += hookfiles.check(plugin, file)
-        plugins[plugin] = file
+        _take(plugin, file, plugins, mistakes)
     return plugins
+
+
+def _take(plugin: object, file: str, plugins: dict[object, str], mistakes: list[str]) -> None:
+    """Add a plug-in whose hooks are as they should be."""
+    from vnet.hooks import files as hookfiles
+
+    wrong = hookfiles.check(plugin, file)
+    mistakes += wrong
+    if not wrong:
+        plugins[plugin] = file
 
 
 def _origin(entry: EntryPoint) -> str:
@@ -183,6 +197,7 @@ def _manager(plugins: dict[object, str], mistakes: list[str]) -> PluginManager:
         try:
             manager.register(plugin, f"{number} {file}")
         except pluggy.PluginValidationError as error:
+            manager.unregister(plugin)
             if not mistakes:
                 mistakes.append(f"{file}: {' '.join(str(error).split())}")
     return manager
