@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from conftest import WAYS, Box, wait_for
 from hook_lab import DOWN, GUESTS, TIMELINE, all_hooks, calls, note, project
-from lab_world import inside, same_host
+from lab_world import end, inside, same_host
 from machine import Machine
 from snapshot import assert_same
 
@@ -128,6 +128,7 @@ def test_an_exception_leaves_other_guests_and_the_old_cut_alone(rooted: Box) -> 
         assert told(rooted, "vnet_before_guest_down") in failing(rooted, "vnet_before_guest_down", "up")
         assert guests(rooted) == ["web", "app"]
         assert lives.poll() is None
+        end(lives)
 
 
 def test_exceptions_on_the_way_down_are_collected(box: Box) -> None:
