@@ -41,7 +41,7 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
     lab, labs = record.lab, context.labs(record.lab.gateway)
     record = record._replace(bridge="removing")
     context.records.write_lab(record)
-    record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), forwards=False)
+    record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), alone=False)
     errors += context.collect_hooks("vnet_before_bridge_down", lab)
     errors += collect(lambda: context.end(lab.gateway, (lab.netns,)))
     failed = collect(lambda: labs.do("down", BridgeStep(lab)))
@@ -55,10 +55,13 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
 
 
 def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
-                *, forwards: bool = True) -> tuple[LabRecord, list[str]]:  # fmt: skip
-    """Take guests away; gives back the record without them, too. The lab's lock is held."""
+                *, alone: bool = True) -> tuple[LabRecord, list[str]]:  # fmt: skip
+    """Take guests away; gives back the record without them, too. The lab's lock is held.
+
+    `alone`: the bridge stays, so they lose their ports, and the gateway their forwarded ports.
+    """
     lab, gone = record.lab, frozenset(names)
-    step = GuestsStep(lab, tuple(guest.name for guest in lab.guests if guest.name in gone))
+    step = GuestsStep(lab, tuple(guest.name for guest in lab.guests if guest.name in gone), links=alone)
     if not step.named:
         return record, []
     record = record.with_guests(gone, "removing")
@@ -73,7 +76,7 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
         context.records.write_lab(record)
         if record.bridge == "up":
             errors += collect(lambda: keep_cut(context, record))
-        if forwards and any(guest.ports for guest in step.guests):
+        if alone and any(guest.ports for guest in step.guests):
             errors += collect(lambda: write_forwards(context, lab.gateway))
     return record, errors + failed
 

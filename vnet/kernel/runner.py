@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -47,19 +47,20 @@ def pin(netns: str) -> str:
 
 
 class Job(NamedTuple):
-    """One process to start: some commands of one script that go together."""
+    """Settings to write in a network namespace, then one process to start there for some commands; `argv` may be empty."""
 
-    argv: tuple[str, ...]
     netns: str
-    stdin: str
-    commands: tuple[Command, ...]
+    writes: tuple[Write, ...] = ()
+    argv: tuple[str, ...] = ()
+    stdin: str = ""
+    commands: tuple[Command, ...] = ()
 
 
 class Running(NamedTuple):
     """A process under way, the rest of its script, and where its output goes (a file in memory)."""
 
     job: Job
-    rest: Iterator[Job | Write]
+    rest: Iterator[Job]
     output: int
     deadline_s: float
 
@@ -177,15 +178,16 @@ def tool(name: str) -> str:
 
 def _write(action: Write) -> None:
     """Write a kernel setting of the namespace that this process is in now."""
+    where = f" in {action.netns}" if action.netns else ""
     try:
         with open(f"/proc/sys/{action.key}", "w", encoding="ascii") as file:
             file.write(action.value)
     except FileNotFoundError:
         if not action.optional:
-            raise CommandError(f"/proc/sys/{action.key}: this kernel has no such setting") from None
+            raise CommandError(f"/proc/sys/{action.key}{where}: this kernel has no such setting") from None
     except OSError as error:
         if not (action.optional and error.errno == errno.EINVAL):
-            raise CommandError(f"/proc/sys/{action.key} = {action.value}: {error.strerror}") from None
+            raise CommandError(f"/proc/sys/{action.key} = {action.value}{where}: {error.strerror}") from None
 
 
 def run(stages: Stages, *, down: bool = False) -> list[str]:
@@ -205,35 +207,55 @@ def run(stages: Stages, *, down: bool = False) -> list[str]:
     return errors
 
 
-def _jobs(script: Script, *, down: bool) -> Iterator[Job | Write]:
-    """Join neighbouring `ip` commands of one namespace into batches."""
+def _jobs(script: Script, *, down: bool) -> Iterator[Job]:
+    """Join neighbours of one namespace: settings with the process behind them, `ip` commands into batches."""
+    writes: list[Write] = []
     batch: list[Command] = []
     for action in script:
-        if batch and not (isinstance(action, Command) and _batches(action) and action.netns == batch[0].netns):
-            yield _batch(batch, down=down)
-            batch = []
         if isinstance(action, Maker):
             raise TypeError(action)
-        if isinstance(action, Command) and _batches(action):
-            batch.append(action)
-        elif isinstance(action, Command):
-            yield Job(action.argv, action.netns, action.stdin, (action,))
+        if (writes or batch) and not _joins(action, writes, batch):
+            yield _job(writes, batch, down=down)
+            writes, batch = [], []
+        if isinstance(action, Write):
+            writes.append(action)
         else:
-            yield action
-    if batch:
-        yield _batch(batch, down=down)
+            batch.append(action)
+    if writes or batch:
+        yield _job(writes, batch, down=down)
 
 
-def _batches(command: Command) -> bool:
-    """Tell whether a command can go into an `ip -batch`."""
-    return command.argv[0] == "ip"
+def _joins(action: Command | Write, writes: list[Write], batch: list[Command]) -> bool:
+    """Tell whether an action can go into one job with those before it."""
+    if batch and not (isinstance(action, Command) and action.argv[0] == batch[0].argv[0] == "ip"):
+        return False
+    if _is_pin(action):
+        return True
+    if writes or not all(map(_is_pin, batch)):
+        return action.netns == _netns(writes, batch)
+    return all(action.netns != pin.argv[-1] for pin in batch)  # it can't be entered before it is there
 
 
-def _batch(commands: list[Command], *, down: bool) -> Job:
+def _is_pin(action: Command | Write) -> bool:
+    """Tell whether an action makes or deletes a pin, which ip-netns(8) does wherever it is."""
+    return isinstance(action, Command) and action.argv[:2] == ("ip", "netns")
+
+
+def _netns(writes: list[Write], batch: list[Command]) -> str:
+    """Tell where the actions of a job are to be done."""
+    actions: list[Command | Write] = [*writes, *batch]
+    return next((each.netns for each in actions if not _is_pin(each)), HOST)
+
+
+def _job(writes: list[Write], commands: list[Command], *, down: bool) -> Job:
     """Make one process of several `ip` commands; every word is a checked value without blanks."""
+    netns = _netns(writes, commands)
+    if not commands or commands[0].argv[0] != "ip":
+        argv, stdin = (commands[0].argv, commands[0].stdin) if commands else ((), "")
+        return Job(netns, tuple(writes), argv, stdin, tuple(commands))
     force = ("-force",) if down else ()
     lines = "".join(f"{' '.join(command.argv[1:])}\n" for command in commands)
-    return Job(("ip", *force, "-batch", "-"), commands[0].netns, lines, tuple(commands))
+    return Job(netns, tuple(writes), ("ip", *force, "-batch", "-"), lines, tuple(commands))
 
 
 class _Pool:
@@ -244,7 +266,7 @@ class _Pool:
         self.errors: list[str] = []
         self.running: dict[int, Running] = {}
 
-    def run(self, scripts: list[Iterator[Job | Write]]) -> None:
+    def run(self, scripts: list[Iterator[Job]]) -> None:
         """Run them all, `IN_FLIGHT` processes at most; what failed is in `errors`. SIGCHLD must be blocked."""
         waiting = scripts[::-1]
         while waiting or self.running:
@@ -255,14 +277,15 @@ class _Pool:
                 if rest is not None:
                     self._advance(rest)
 
-    def _advance(self, script: Iterator[Job | Write]) -> None:
+    def _advance(self, script: Iterator[Job]) -> None:
         """Go on with a script until it has a process running, or is done, or has failed."""
         for job in script:
             try:
-                if isinstance(job, Job):
+                if job.argv:
                     self.start(job, script)
                     return
-                write(job)
+                with _inside(job):
+                    pass
             except CommandError as error:
                 self._note(str(error))
                 if not self.down:
@@ -273,21 +296,21 @@ class _Pool:
         if not (self.down and is_missing(error)):
             self.errors.append(error)
 
-    def start(self, job: Job, rest: Iterator[Job | Write]) -> None:
+    def start(self, job: Job, rest: Iterator[Job]) -> None:
         """Start a process inside its network namespace, its input and output in memory."""
         source, output = os.memfd_create("in"), os.memfd_create("out")
         try:
             os.write(source, job.stdin.encode())
             os.lseek(source, 0, os.SEEK_SET)
             pid = _spawn(job, [(os.POSIX_SPAWN_DUP2, old, new) for old, new in ((source, 0), (output, 1), (output, 2))])
-        except OSError as error:
+        except CommandError:
             os.close(output)
-            raise CommandError(f"{_name(job)}: {error.strerror}: {error.filename}") from None
+            raise
         finally:
             os.close(source)
         self.running[pid] = Running(job, rest, output, time.monotonic() + LIMIT_S)
 
-    def _reap(self) -> Iterator[Job | Write] | None:
+    def _reap(self) -> Iterator[Job] | None:
         """Wait for one process; gives back what is left of its script, if that is to go on."""
         pid, status = self.wait()
         done = self.running.pop(pid)
@@ -308,25 +331,22 @@ class _Pool:
             signal.sigtimedwait({signal.SIGCHLD}, 1.0)
 
 
-def write(action: Write) -> None:
-    """Write a kernel setting, in its namespace."""
-    if action.netns == HOST:
-        _write(action)
-        return
+@contextmanager
+def _inside(job: Job) -> Iterator[None]:
+    """Be in a job's namespace for a while, and write its settings there."""
     try:
-        with namespace.network(pin(action.netns)):
-            _write(action)
+        with namespace.network(pin(job.netns)) if job.netns else nullcontext():
+            for each in job.writes:
+                _write(each)
+            yield
     except OSError as error:
-        raise CommandError(f"{action.key} in {action.netns}: {error.strerror}: {error.filename}") from None
+        raise CommandError(f"{_name(job)}: {error.strerror}: {error.filename}") from None
 
 
 def _spawn(job: Job, actions: list[tuple[int, int, int]]) -> int:
     """Call posix_spawn(3), in the job's namespace."""
-    path = tool(job.argv[0])
-    if job.netns == HOST:
-        return os.posix_spawn(path, job.argv, ENVIRONMENT, file_actions=actions, setsigmask=())
-    with namespace.network(pin(job.netns)):
-        return os.posix_spawn(path, job.argv, ENVIRONMENT, file_actions=actions, setsigmask=())
+    with _inside(job):
+        return os.posix_spawn(tool(job.argv[0]), job.argv, ENVIRONMENT, file_actions=actions, setsigmask=())
 
 
 def _read(fd: int) -> str:
@@ -338,8 +358,9 @@ def _read(fd: int) -> str:
 
 def _name(job: Job) -> str:
     """Name a process for a message."""
-    what = job.commands[0] if len(job.commands) == 1 else job
-    return f"{' '.join(what.argv)}{' in ' + job.netns if job.netns else ''}"
+    argv = job.commands[0].argv if len(job.commands) == 1 else job.argv
+    what = " ".join(argv) or " ".join(each.key for each in job.writes)
+    return f"{what}{' in ' + job.netns if job.netns else ''}"
 
 
 def _failures(job: Job, status: int, said: str) -> Iterator[str]:
@@ -366,7 +387,7 @@ def is_missing(error: str) -> bool:
 
 def capture(argv: tuple[str, ...], netns: str = HOST, *, may_fail: bool = False) -> str:
     """Run one command and give back what it printed; for looking, not for changing."""
-    job = Job(argv, netns, "", ())
+    job = Job(netns, argv=argv)
     pool = _Pool(down=False)
     with _children_wait():
         pool.start(job, iter(()))

@@ -29,15 +29,13 @@ def veth_add(
     mtu: int,
     mac: str = "",
     peer_mac: str = "",
-    master: str = "",
     up: bool = True,
 ) -> Command:
     """Make a veth pair in `netns`, its far end already in `peer_netns` (a pin's name, or a path)."""
     near = ("address", mac) if mac else ()
     state = ("up",) if up else ()
-    port = ("master", master) if master else ()
     far = ("address", peer_mac) if peer_mac else ()
-    argv = ("ip", "link", "add", "name", name, *near, "mtu", str(mtu), *state, *port, "type", "veth",
+    argv = ("ip", "link", "add", "name", name, *near, "mtu", str(mtu), *state, "type", "veth",
             "peer", "name", peer, *far, "mtu", str(mtu), "netns", peer_netns)  # fmt: skip
     return Command(argv, netns)
 
@@ -58,6 +56,16 @@ def link_set(name: str, *, netns: str = HOST, mac: str = "", mtu: int = 0, maste
 def link_del(name: str, *, netns: str = HOST) -> Command:
     """Delete a link; a veth's other end goes with it."""
     return Command(("ip", "link", "del", "dev", name), netns)
+
+
+def link_group(name: str, group: int, *, netns: str) -> Command:
+    """Put a link into a group of links."""
+    return Command(("ip", "link", "set", "dev", name, "group", str(group)), netns)
+
+
+def group_del(group: int, *, netns: str) -> Command:
+    """Delete a group of links, in one step; a veth's other end goes with it."""
+    return Command(("ip", "link", "del", "group", str(group)), netns)
 
 
 def address_replace(address: IPv4Interface, dev: str, *, netns: str = HOST) -> Command:
