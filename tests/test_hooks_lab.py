@@ -145,14 +145,14 @@ def test_exceptions_on_the_way_down_are_collected(box: Box) -> None:
 def test_the_record_names_the_hooks_of_the_way_down(rooted: Box) -> None:
     """The project's file is gone, another project is here, a hook file is gone: what was loaded on the way up counts."""
     before = rooted.machine.snapshot()
-    project(rooted, a=note(all_hooks(), look=False), b=note({"vnet_after_bridge_down": "lab"}, look=False))
+    project(rooted, a=note(all_hooks(), look=False), b=note({"vnet_after_guest_down": "lab"}, look=False))
     rooted.vnet("up")
     rooted.write("elsewhere/vnet.toml", "[guests.other]\n")
     rooted.run("rm", "vnet.toml", "hooks/b.py")
     calls(rooted)
     done = rooted.vnet("down", "--all", "--gateway", cwd=f"{rooted.project}/elsewhere", check=False)
     assert (done.returncode, done.stderr) == (
-        1, f"vnet-down: hooks of lab project: {rooted.project}/hooks/b.py: can't be read: No such file or directory\n" * 2,
+        1, f"vnet-down: hooks of lab project: {rooted.project}/hooks/b.py: can't be read: No such file or directory\n",
     )  # fmt: skip
     assert [call["hook"] for call in calls(rooted)] == list(DOWN)
     assert_same(before, rooted.machine)

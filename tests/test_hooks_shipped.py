@@ -60,6 +60,16 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_each_is_documented_and_tried_on_a_lab() -> None:
+    """docs/hooks.md has a row for each file in `hooks/`, and test_hooks_shipped_lab.py a test."""
+    files = {path.stem for path in (REPO / "hooks").glob("*.py")}
+    page = (REPO / "docs/hooks.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `hooks/(\w+)\.py` \|", page, re.MULTILINE)) == files
+    tests = (REPO / "tests/test_hooks_shipped_lab.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"^def test_(\w+)_on_a_lab\(", tests, re.MULTILINE)) == files
+    assert set(re.findall(r'shipped\("(\w+)"\)', tests)) == files
+
+
 def unshared(*words: str, script: str) -> subprocess.CompletedProcess[str]:
     """Run Python in namespaces of its own; skip where that is forbidden."""
     unshare = ["unshare", "--user", "--map-root-user", *words]

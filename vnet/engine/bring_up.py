@@ -87,7 +87,8 @@ def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) 
     if old:
         _raise(remove_gateway(context, old))
     step = host_step(wanted)
-    record = GatewayRecord(wanted, step.closes, "making", context.hooks.lab, context.hooks.files)
+    hooks = context.hooks.holding("vnet_before_gateway_down", "vnet_after_gateway_down")
+    record = GatewayRecord(wanted, step.closes, "making", context.hooks.lab, hooks)
     context.records.write_gateway(record)
     try:
         with context.step("gateway up"):

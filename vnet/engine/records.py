@@ -32,7 +32,10 @@ State = Literal["making", "up", "removing"]
 
 
 class GatewayRecord(NamedTuple):
-    """The gateway, and how far it is made. `closes`: see `host.HostStep`; `lab`, `hooks`: whose vnet-up made it."""
+    """The gateway, and how far it is made. `closes`: see `host.HostStep`; `lab`: whose vnet-up made it.
+
+    `hooks` are the files with hooks of its way down, and no others: it may outlive the project by weeks.
+    """
 
     gateway: Gateway
     closes: bool

@@ -57,6 +57,11 @@ class Hooks:
         """Tell whether there are any hooks."""
         return bool(self._origins)
 
+    def holding(self, *hooks: str) -> tuple[str, ...]:
+        """Name the files that have one of these hooks."""
+        origins = {self._origins[plugin] for hook in hooks for plugin in self._plugins(hook, reverse=False)}
+        return tuple(file for file in self.files if file in origins)
+
     def up(self, hook: str, **arguments: Any) -> None:
         """Run a hook on the way up; the first exception ends it, as a HookError."""
         for plugin in self._plugins(hook, reverse=False):
