@@ -101,8 +101,12 @@ def _table(left: str, right: str, rows: list[tuple[str, str]]) -> str:
 
 
 def _text(doc: str) -> str:
-    """Turn a module's docstring into Markdown: what is indented in it is code."""
-    return "\n".join(f"  {line}" if line.startswith("  ") else line for line in doc.strip().split("\n"))
+    """Turn a module's docstring into Markdown: what is indented in it, or begins with a command's name, is code.
+
+    The formatter takes the indentation away where nothing else follows the first line.
+    """
+    lines = (f"  {line}" if line.startswith("vnet-") else line for line in doc.strip().split("\n"))
+    return "\n".join(f"  {line}" if line.startswith("  ") else line for line in lines)
 
 
 def _code(text: str) -> str:

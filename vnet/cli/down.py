@@ -1,8 +1,8 @@
 """Take a lab away: end what runs in its guests, then remove them and the bridge. A lab that is not there is fine.
 
-  vnet-down                    the lab of the vnet.toml here or above
-  vnet-down nginx              one guest of it
-  vnet-down --all --gateway    everything of yours; the host is then as it was before the first vnet-up
+vnet-down                    the lab of the vnet.toml here or above
+vnet-down nginx              one guest of it
+vnet-down --all --gateway    everything of yours; the host is then as it was before the first vnet-up
 """
 
 from __future__ import annotations
