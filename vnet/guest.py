@@ -42,8 +42,7 @@ class GuestsStep(NamedTuple):
         Not before: what a new guest sends by itself (IPv6 neighbour discovery) the bridge would carry to all others, and
         among 250 guests that is a quarter of the work.
         """
-        ports = tuple(map(self._port, self.guests))
-        return (tuple(map(self._some, _slices(self.guests))), (ports,))
+        return (tuple(map(self._some, _slices(self.guests))), (tuple(map(self._port, self.guests)), self._neighbours()))
 
     def down(self) -> Stages:
         """Delete the ports, all in one step, then let the namespaces go; without `links` the bridge's own end does it.
@@ -52,7 +51,8 @@ class GuestsStep(NamedTuple):
         """
         lab = self.lab
         marked = (ip.link_group(lab.port(each), PORTS, netns=lab.netns) for each in self.guests)
-        links = (*marked, ip.group_del(PORTS, netns=lab.netns)) if self.links else ()
+        unknown = (ip.neighbour_del(each.ip, DEVICE, netns=lab.netns) for each in self.guests)
+        links = (*marked, ip.group_del(PORTS, netns=lab.netns), *unknown) if self.links else ()
         return ((links,), (tuple(ip.netns_del(lab.guest_netns(each)) for each in self.guests),))
 
     def _some(self, guests: tuple[Guest, ...]) -> Script:
@@ -71,6 +71,16 @@ class GuestsStep(NamedTuple):
         """Make a guest's link a port of the bridge."""
         return ip.link_set(self.lab.port(guest), netns=self.lab.netns, mtu=self.lab.mtu, master=DEVICE)
 
+    def _neighbours(self) -> Script:
+        """Name the guests' hardware addresses to the bridge, as the bridge's to each of them.
+
+        So no ARP between them: 250 guests that ask 250 others is slow, and entries that are permanent do not count in
+        the kernel's table of neighbours, which is one for all labs (1,024 entries, arp(7)).
+        """
+        return tuple(
+            ip.neighbour_replace(each.ip, mac_of(each.ip), DEVICE, netns=self.lab.netns) for each in self.guests
+        )
+
     def _inside(self, guest: Guest) -> Script:
         """Set a guest's address and route; let its programs, root or not, ping and take any port."""
         lab, netns = self.lab, self.lab.guest_netns(guest)
@@ -83,6 +93,7 @@ class GuestsStep(NamedTuple):
             ip.link_up("lo", netns=netns),
             ip.link_set("eth0", netns=netns, mtu=lab.mtu),
             ip.address_replace(IPv4Interface(f"{guest.ip}/{lab.network.prefixlen}"), "eth0", netns=netns),
+            ip.neighbour_replace(lab.bridge_ip, lab.bridge_mac, "eth0", netns=netns),
             ip.route_replace(lab.bridge_ip, netns=netns),
         )
 

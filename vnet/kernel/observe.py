@@ -9,7 +9,6 @@ import json
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from vnet.kernel import namespace
 from vnet.kernel.runner import capture, pin
 from vnet.model import Gateway, Lab
 
-#: Seconds between two tries to reach the guests that have not answered.
+#: Seconds between two tries to reach who has not answered.
 AGAIN_S = 0.05
 
 
@@ -150,54 +149,3 @@ def _reset(tcp: socket.socket, listening: socket.socket, gateway: Gateway, limit
     except OSError:
         return False
     return False
-
-
-def not_ready(lab: dict[str, Any], named: Sequence[str], limit_s: float) -> list[str]:
-    """Wait until each named guest answers its bridge; gives back those that did not in time.
-
-    A guest answers when it returns an ICMP echo, or, where a rule of its own forbids that, an ARP request.
-    """
-    wanted: Lab = decode(Lab, lab)
-    waiting = {str(guest.ip): guest.name for guest in wanted.guests if guest.name in frozenset(named)}
-    with namespace.network(pin(wanted.netns)):
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        deadline = time.monotonic() + limit_s
-        with raw:
-            while waiting and time.monotonic() < deadline:
-                _ask_all(raw, waiting)
-                _take_answers(raw, waiting)
-                _take_neighbours(waiting)
-    return sorted(waiting.values())
-
-
-def _ask_all(raw: socket.socket, waiting: dict[str, str]) -> None:
-    """Send an ICMP echo request to each address (RFC 792)."""
-    head = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1)
-    check = -sum(struct.unpack("!4H", head)) % 0xFFFF
-    packet = struct.pack("!BBHHH", 8, 0, check, os.getpid() & 0xFFFF, 1)
-    for address in waiting:
-        try:
-            raw.sendto(packet, (address, 0))
-        except OSError:  # no route yet, or the neighbour table is full: asked again
-            continue
-
-
-def _take_answers(raw: socket.socket, waiting: dict[str, str]) -> None:
-    """Strike out who answers, for a moment."""
-    until = time.monotonic() + AGAIN_S
-    while waiting and select.select([raw], [], [], max(0.0, until - time.monotonic()))[0]:
-        packet, (address, _) = raw.recvfrom(2048)
-        if packet[(packet[0] & 15) * 4] == 0:
-            waiting.pop(address, None)
-
-
-def _take_neighbours(waiting: dict[str, str]) -> None:
-    """Strike out whose hardware address is known by now (flag 2, complete, in /proc/net/arp)."""
-    if not waiting:
-        return
-    with open("/proc/thread-self/net/arp", encoding="ascii") as file:
-        for line in list(file)[1:]:
-            address, _, flags = line.split()[:3]
-            if int(flags, 16) & 2:
-                waiting.pop(address, None)

@@ -78,6 +78,11 @@ def route_replace(via: IPv4Address, *, netns: str, to: IPv4Network | None = None
     return Command(("ip", "route", "replace", str(to) if to else "default", "via", str(via)), netns)
 
 
+def neighbour_del(ip: IPv4Address, dev: str, *, netns: str) -> Command:
+    """Forget a neighbour's hardware address."""
+    return Command(("ip", "neighbour", "del", str(ip), "dev", dev), netns)
+
+
 def neighbour_replace(ip: IPv4Address, mac: str, dev: str, *, netns: str = HOST) -> Command:
     """Name a neighbour's hardware address for good: no ARP, and no entry that counts in the kernel's table."""
     return Command(("ip", "neighbour", "replace", str(ip), "lladdr", mac, "dev", dev, "nud", "permanent"), netns)

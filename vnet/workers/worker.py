@@ -23,7 +23,7 @@ from vnet.errors import CommandError, VnetError
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
-from vnet.kernel import observe, probe, processes, runner
+from vnet.kernel import observe, probe, processes, ready, runner
 from vnet.step import Step
 from vnet.workers import signals
 
@@ -36,7 +36,7 @@ LAB_STEPS: dict[str, type] = {
 STEPS = HOST_STEPS | LAB_STEPS
 #: What can be asked about a lab or a gateway beside steps.
 QUESTIONS: dict[str, Callable[..., Any]] = {
-    "ready": observe.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
+    "ready": ready.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
     "cut_needs": observe_cut.needs, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
     "probe": probe.reached, "inodes": observe.inodes, "end": processes.end,
 }  # fmt: skip
