@@ -15,7 +15,7 @@ from typing import Any
 
 from vnet.bridge import DEVICE, UPLINK, BridgeStep
 from vnet.command import Command, Stages
-from vnet.engine.codec import decode
+from vnet.engine.codec import decode, decode_again
 from vnet.gateway import GatewayStep
 from vnet.host import ECHO
 from vnet.kernel import namespace
@@ -47,7 +47,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
 
 def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
     """Tell which parts of a lab stand; `known` pairs its namespaces with the inodes that they had when made."""
-    wanted: Lab = decode(Lab, lab)
+    wanted: Lab = decode_again(Lab, lab)
     made: dict[str, int] = dict(known)
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
     found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
-from vnet.engine.codec import decode
+from vnet.engine.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.runner import pin
 from vnet.model import Guest, Lab
@@ -44,7 +44,7 @@ class End(NamedTuple):
 
 def reached(lab: dict[str, Any]) -> dict[str, list[str]]:
     """Name for each guest whom it reaches: other guests, `bridge`, `gateway`."""
-    wanted: Lab = decode(Lab, lab)
+    wanted: Lab = decode_again(Lab, lab)
     found: dict[str, list[str]] = {guest.name: [] for guest in wanted.guests}
     for source, name in (*_between_guests(wanted), *_to_the_bridge(wanted)):
         found[source].append(name)

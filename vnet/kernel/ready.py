@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from vnet.bridge import DEVICE
-from vnet.engine.codec import decode
+from vnet.engine.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.runner import pin
 from vnet.model import Guest, Lab, mac_of
@@ -28,7 +28,7 @@ def not_ready(lab: dict[str, Any], named: Sequence[str], limit_s: float) -> list
 
     A guest answers when its ICMP echo comes back, or, where a rule of its own forbids that, when it answers ARP.
     """
-    wanted: Lab = decode(Lab, lab)
+    wanted: Lab = decode_again(Lab, lab)
     asked = frozenset(named)
     waiting = [guest for guest in wanted.guests if guest.name in asked]
     deadline = time.monotonic() + limit_s
