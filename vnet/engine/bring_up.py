@@ -72,8 +72,6 @@ def announce(context: Context, settings: Settings) -> None:
 
 def gateway_up(context: Context, wanted: Gateway) -> Gateway:
     """Make the gateway where there is none; where there is one, mend what is missing."""
-    if not context.records.exist():
-        context.host().do("up", StateStep(wanted.uid, wanted.gid))
     with context.records.lock("world"):
         record = context.records.gateway()
         if record and record.state == "up" and pins_stand(record.gateway):
@@ -129,10 +127,15 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
 
 
 def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> LabRecord:
-    """Bring a lab to what the settings say; `only`: these guests, beside those that are up."""
-    gateway = gateway_up(context, gateway_for(context, settings))
-    records = context.records
+    """Bring a lab to what the settings say; `only`: these guests, beside those that are up.
+
+    It is locked from the beginning, so that a vnet-down in the trap of a killed script waits until all of it is there.
+    """
+    records, gateway = context.records, gateway_for(context, settings)
+    if not records.exist():
+        context.host().do("up", StateStep(gateway.uid, gateway.gid))
     with records.lock("gateway", shared=True), records.lock(f"lab-{settings.name}"):
+        gateway = gateway_up(context, gateway)
         record, wanted = _allocate(context, settings, gateway, only)
         if record and record.bridge != "up":
             _raise(remove_lab(context, record))

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
@@ -111,7 +112,8 @@ def under_sudo(argv: Sequence[str]) -> Worker:
 
 def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
     """Answer requests until there are no more; `check` raises where a step is none for this worker."""
-    os.setsid()
+    with suppress(PermissionError):  # sudo at a terminal has made it the leader of a session (sudoers(5), use_pty)
+        os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     entered = False
