@@ -12,7 +12,7 @@ from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
 from vnet.engine import files, plan
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, LabRecord, State
+from vnet.engine.records import GatewayRecord, LabRecord, Records, State
 from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
@@ -118,7 +118,7 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
         context.host().do("up", step)
     if not pinned or not labs.ask("gateway", gateway=gateway):
         labs.do("up", GatewayStep(gateway, folder=False, pin=False))
-        labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.labs())))
+        labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.forwarding())))
     if gateway.iptables and not labs.ask("echo", gateway=gateway):
         context.say("the host's firewall has lost vnet's rules: putting them back")
         context.host().do("up", step._replace(link=False))
@@ -147,20 +147,24 @@ def _allocate(context: Context, settings: Settings, gateway: Gateway,
               only: Collection[str]) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
     """Find the lab's record, or choose its number; refuse what another lab holds. Gives the record that is wanted."""
     with context.records.lock("world"):
-        record, wanted = choose(settings, gateway, only, context.records.labs())
+        if not context.records.claims.exist():
+            for each in context.records.labs():
+                context.records.claims.claim(each.lab)
+        record, wanted = choose(settings, gateway, only, context.records)
+        context.records.claims.claim(wanted.lab)
         if record is None:
             context.records.write_lab(wanted)
         return record, wanted
 
 
 def choose(settings: Settings, gateway: Gateway, only: Collection[str],
-           labs: list[LabRecord]) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
+           records: Records) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
     """Tell the record of a lab, if it has one, and the record that is wanted."""
-    record = next((each for each in labs if each.lab.name == settings.name), None)
-    others = [each.lab for each in labs if each is not record]
-    number = record.lab.number if record else plan.free_number(gateway.bridges, (lab.number for lab in others))
+    record = records.lab(settings.name)
+    taken = (number for number, name in records.claims.numbers().items() if name != settings.name)
+    number = record.lab.number if record else plan.free_number(gateway.bridges, taken)
     lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
-    plan.check(lab, record, others)
+    plan.check(lab, record, {port: name for port, name in records.claims.ports().items() if name != lab.name})
     making: tuple[tuple[str, State], ...] = tuple((guest.name, "making") for guest in lab.guests)
     return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)
 

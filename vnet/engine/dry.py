@@ -30,8 +30,7 @@ def up(context: Context, settings: Settings, only: Collection[str], out: TextIO)
     gateway = bring_up.gateway_for(context, settings)
     bring_up.check_host(context, gateway)
     _print(context, gateway_steps(context, gateway), out, "up")
-    labs = context.records.labs() if context.records.exist() else []
-    record, wanted = bring_up.choose(settings, gateway, only, labs)
+    record, wanted = bring_up.choose(settings, gateway, only, context.records)
     todo = plan.changes(wanted.lab, None, None)
     if record:
         seen = plan.Seen(**context.labs(gateway).ask("lab", lab=record.lab, known=record.inodes))
@@ -45,7 +44,7 @@ def up(context: Context, settings: Settings, only: Collection[str], out: TextIO)
             print(line, file=out)
     _print(context, todo.guests_steps(wanted.lab), out, "up")
     if todo.forwards:
-        others = (each.lab for each in labs if each.lab.name != wanted.lab.name)
+        others = (each.lab for each in context.records.forwarding() if each.lab.name != wanted.lab.name)
         _print(context, (plan.all_forwards(gateway, (*others, wanted.lab)),), out, "up")
     return 0
 

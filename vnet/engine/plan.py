@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
@@ -109,8 +109,8 @@ def selected(settings: Settings, only: Collection[str], record: LabRecord | None
     return frozenset(only) | frozenset(guest.name for guest in (record.lab.guests if record else ()))
 
 
-def check(lab: Lab, record: LabRecord | None, others: Iterable[Lab]) -> None:
-    """Refuse a lab whose name, network or forwarded ports somebody else holds."""
+def check(lab: Lab, record: LabRecord | None, held: Mapping[str, str]) -> None:
+    """Refuse a lab whose name, network or forwarded ports somebody else holds; `held` tells which lab has a port."""
     if record and record.lab.file != lab.file:
         raise UsageError(f"name: a lab {lab.name} is up that belongs to {record.lab.file or 'no file'}; "
                          "set another name in vnet.toml, or take another with -n LAB")  # fmt: skip
@@ -118,12 +118,11 @@ def check(lab: Lab, record: LabRecord | None, others: Iterable[Lab]) -> None:
         key = "networks.guests" if record.lab.network != lab.network else "networks.mtu"
         raise UsageError(f"{key}: {lab.name} is up with {record.lab.network}, mtu {record.lab.mtu}, "
                          "which can't change under its guests; run vnet-down first")  # fmt: skip
-    held = {str(port): other for other in others for guest in other.guests for port in guest.ports}
     for guest in lab.guests:
         for port in guest.ports:
             if str(port) in held:
-                raise UsageError(f"guests.{guest.name}.ports: {port} is forwarded to the lab {held[str(port)].name} "
-                                 f"({held[str(port)].file or 'no file'}); set another one")  # fmt: skip
+                raise UsageError(f"guests.{guest.name}.ports: {port} is forwarded to the lab {held[str(port)]}; "
+                                 "set another one")  # fmt: skip
 
 
 def free_number(bridges: IPv4Network, taken: Iterable[int]) -> int:

@@ -3,6 +3,7 @@
     /run/vnet/UID/gateway.json            the gateway
     /run/vnet/UID/labs/NAME/record.json   a lab
     /run/vnet/UID/labs/NAME/{hosts,resolv.conf,nodes}   what vnet-exec reads
+    /run/vnet/UID/{numbers,ports}/        what labs hold that no other may, see `claims.py`
 
 A record is replaced by rename, so it is old or new, never half. It carries the boot's id: after a reboot nothing
 of it is true, and it counts as none.
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
+from vnet.engine.claims import Claims
 from vnet.engine.codec import decode, encode
 from vnet.errors import VnetError
 from vnet.host import RUN, state_folder
@@ -92,6 +94,7 @@ class Records:
     def __init__(self, uid: int) -> None:
         self.uid = uid
         self.folder = state_folder(uid)
+        self.claims = Claims(self.folder)
 
     def exist(self) -> bool:
         """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""
@@ -123,11 +126,16 @@ class Records:
         found = [self.lab(name) for name in self.names()]
         return sorted((each for each in found if each), key=lambda record: record.lab.number)
 
+    def forwarding(self) -> list[LabRecord]:
+        """Read the records of the labs that hold forwarded ports."""
+        found = map(self.lab, set(self.claims.ports().values()))
+        return sorted((each for each in found if each), key=lambda record: record.lab.number)
+
     def names(self) -> list[str]:
-        """Name all labs that have a folder."""
+        """Name all labs that have a folder, or hold anything."""
         with suppress(FileNotFoundError):
-            return sorted(os.listdir(f"{self.folder}/labs"))
-        return []
+            return sorted({*os.listdir(f"{self.folder}/labs"), *self.claims.labs()})
+        return sorted(self.claims.labs())
 
     def write_lab(self, record: LabRecord) -> None:
         """Replace a lab's record."""
@@ -147,6 +155,7 @@ class Records:
         import shutil
 
         shutil.rmtree(f"{self.folder}/labs/{name}", ignore_errors=True)
+        self.claims.drop(name)
 
     def remove_gateway(self) -> None:
         """Forget the gateway."""

@@ -93,7 +93,7 @@ def keep_cut(context: Context, record: LabRecord) -> list[str]:
 def write_forwards(context: Context, gateway: Gateway) -> list[str]:
     """Write the gateway's forwarded ports anew, from all labs' records."""
     with context.records.lock("world"):
-        step = plan.all_forwards(gateway, (record.lab for record in context.records.labs()))
+        step = plan.all_forwards(gateway, (record.lab for record in context.records.forwarding()))
         return context.labs(gateway).do("up", step)
 
 
