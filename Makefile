@@ -35,13 +35,13 @@ test-long: test-tools .venv/.dev  ## all tests
 	$(PYTEST) -q -n 4
 
 check: .venv/.dev  ## format, lint, types, tests
-	$(BIN)/ruff format --check vnet hooks tests
-	$(BIN)/ruff check vnet hooks tests
+	$(BIN)/ruff format --check vnet hooks tests examples
+	$(BIN)/ruff check vnet hooks tests examples
 	$(BIN)/mypy
 	$(MAKE) test
 
 fmt: .venv/.dev  ## format the code
-	$(BIN)/ruff format vnet hooks tests
+	$(BIN)/ruff format vnet hooks tests examples
 
 shell: test-tools .venv/.dev  ## a shell on a simulated machine, to play in
 	$(BIN)/python tests/shell.py

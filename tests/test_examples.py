@@ -88,7 +88,7 @@ def interrupted(box: Box, moment: str, *argv: str, **kwargs: Any) -> Process:
     return make
 
 
-@pytest.mark.parametrize("box", ["root", "userns"], indirect=True)
+@pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_a_shop_that_is_terminated_is_taken_down(box: Box) -> None:
     """`make` gets TERM, alone, at one moment or another: the trap of its recipe takes the lab away before it ends."""
     before = box.machine.snapshot()
@@ -101,6 +101,7 @@ def test_a_shop_that_is_terminated_is_taken_down(box: Box) -> None:
         assert_same(before, box.machine)
 
 
+@pytest.mark.parametrize("box", ["userns", "sudo"], indirect=True)
 def test_a_shop_that_is_stopped_at_the_keyboard_is_taken_down(box: Box) -> None:
     """Ctrl-C at a terminal, while a command runs in a guest."""
     with same_host(box):

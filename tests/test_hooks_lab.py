@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from conftest import WAYS, Box, wait_for
 from hook_lab import DOWN, GUESTS, TIMELINE, all_hooks, calls, note, project
-from lab_world import end, inside, same_host
+from lab_world import as_root, end, inside, same_host
 from machine import Machine
 from snapshot import assert_same
 
@@ -196,3 +196,16 @@ def test_a_signal_that_comes_while_a_hook_runs(rooted: Box) -> None:
         up.send_signal(signal.SIGTERM)
         assert (up.wait(20), up.stderr.read()) == (128 + 15, "vnet-up: ended by SIGTERM\n")
         assert inside(rooted, "web", "true", check=False).returncode == 3
+
+
+@pytest.mark.parametrize("box", ["sudo"], indirect=True)
+def test_no_hook_of_a_user_runs_as_root(box: Box) -> None:
+    """Where `vnet-exec --root` is root of the host, hooks are refused before anything is touched."""
+    with same_host(box):
+        project(box, a=note(all_hooks(), look=False))
+        box.vnet("up")
+        calls(box)
+        done = as_root(box, "bridge", "vnet-partition", "isolate", "app", check=False)
+        assert (done.returncode, calls(box)) == (2, [])
+        assert "hooks that others can write are refused, vnet runs them as root" in done.stderr
+        assert box.vnet("partition", "show").stdout == "no cut: everyone hears everyone\n"
