@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vnet.cuts.cut import Cut, cut
+from hypothesis import strategies as st
+
+from vnet.cuts.cut import KINDS, Cut, cut
+
+NODES = st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True)
 
 
 def lab(count: int) -> list[str]:
@@ -42,3 +46,30 @@ def joined(groups: Sequence[Sequence[str]]) -> list[str]:
 def both_ways(one: Sequence[str], other: Sequence[str]) -> dict[str, set[str]]:
     """Give the grudge that cuts all links between two sides."""
     return {node: {*far} for near, far in ((one, other), (other, one)) for node in near if far}
+
+
+@st.composite
+def groups_of(draw: st.DrawFn, nodes: Sequence[str]) -> list[list[str]]:
+    """Choose some groups, which may overlap and leave guests out."""
+    group = st.lists(st.sampled_from(nodes), min_size=1, unique=True)
+    return draw(st.lists(group, min_size=1, max_size=4))
+
+
+@st.composite
+def cuts(draw: st.DrawFn) -> Cut:
+    """Make a cut of any kind, by words."""
+    nodes = draw(NODES)
+    kind = draw(st.sampled_from(KINDS))
+    words: list[str] = []
+    if kind == "split":
+        words = joined(draw(groups_of(nodes)))
+    elif kind == "isolate":
+        words = draw(st.lists(st.sampled_from(nodes), min_size=1, unique=True))
+    elif kind in ("disjoint", "oneway"):
+        order = draw(st.permutations(nodes))
+        at = draw(st.integers(1, max(1, len(order) - 1)))
+        if len(order) == 1 and kind == "oneway":
+            kind = "halves"
+        else:
+            words = joined([part for part in (order[:at], order[at:]) if part])
+    return cut(kind, words, nodes, seed=draw(st.integers(0, 99)))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from cuts import hears, joined, lab, symmetric, table, typed
+from cuts import NODES, cuts, groups_of, hears, joined, lab, symmetric, table, typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vnet.cuts.cut import KINDS, Cut, _made, adapt, blocked, classes, cut
+from vnet.cuts.cut import Cut, _made, adapt, blocked, classes, cut
 
 
 @pytest.mark.parametrize(
@@ -42,35 +42,6 @@ def test_table_of_four(line: str, expected: dict[str, str]) -> None:
 
 
 # Any cut
-
-NODES = st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True)
-
-
-@st.composite
-def groups_of(draw: st.DrawFn, nodes: Sequence[str]) -> list[list[str]]:
-    """Choose some groups, which may overlap and leave guests out."""
-    group = st.lists(st.sampled_from(nodes), min_size=1, unique=True)
-    return draw(st.lists(group, min_size=1, max_size=4))
-
-
-@st.composite
-def cuts(draw: st.DrawFn) -> Cut:
-    """Make a cut of any kind, by words."""
-    nodes = draw(NODES)
-    kind = draw(st.sampled_from(KINDS))
-    words: list[str] = []
-    if kind == "split":
-        words = joined(draw(groups_of(nodes)))
-    elif kind == "isolate":
-        words = draw(st.lists(st.sampled_from(nodes), min_size=1, unique=True))
-    elif kind in ("disjoint", "oneway"):
-        order = draw(st.permutations(nodes))
-        at = draw(st.integers(1, max(1, len(order) - 1)))
-        if len(order) == 1 and kind == "oneway":
-            kind = "halves"
-        else:
-            words = joined([part for part in (order[:at], order[at:]) if part])
-    return cut(kind, words, nodes, seed=draw(st.integers(0, 99)))
 
 
 @given(cuts())

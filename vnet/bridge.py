@@ -32,6 +32,8 @@ class BridgeStep(NamedTuple):
         lab = self.lab
         namespace = (ip.netns_add(lab.netns),) if self.namespace else ()
         quiet = tuple(Write(key, "1", lab.netns, optional=True) for key in NO_IPV6)
+        # Only where it is new: later a cut may be in force, and would be open for a moment.
+        quiet += tuple(Write(key, "0", lab.netns, optional=True) for key in BRIDGED if self.namespace)
         device = (brctl.addbr(DEVICE, netns=lab.netns),) if self.device else ()
         return ((namespace,), ((*quiet, *self._link(), *device),), (self._near(), self._far()), (self._forward(),))
 
@@ -54,7 +56,6 @@ class BridgeStep(NamedTuple):
         """Set the bridge's side: both ends' hardware addresses are known, so no ARP and no entry in its table."""
         lab, netns = self.lab, self.lab.netns
         return (
-            *(Write(key, "0", netns, optional=True) for key in BRIDGED),
             ip.link_up("lo", netns=netns),
             ip.link_set(UPLINK, netns=netns, mtu=lab.mtu),
             ip.address_replace(IPv4Interface(f"{lab.uplink}/30"), UPLINK, netns=netns),

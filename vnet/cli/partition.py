@@ -122,7 +122,7 @@ def _dry(context: Context, record: LabRecord, wanted: Cut, for_s: float | None) 
     from vnet.cuts.step import CutStep
     from vnet.engine import show
 
-    until = partition.stop_text(partition.ending(for_s))
+    until = partition.second(partition.ending(for_s))
     for line in show.lines(CutStep(record.lab, partition.blocks(wanted), until), "up", context.rights.way):
         print(line)
     return 0

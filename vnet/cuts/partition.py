@@ -7,10 +7,10 @@ import time
 from typing import Any, NamedTuple
 
 from vnet.cuts.cut import Cut, adapt, blocked, classes
-from vnet.cuts.step import Block, CutStep
+from vnet.cuts.step import BITS, Block, CutStep
 from vnet.engine.context import Context
 from vnet.engine.records import LabRecord
-from vnet.errors import NotUpError, VnetError
+from vnet.errors import CommandError, NotUpError, VnetError
 
 
 class Standing(NamedTuple):
@@ -44,7 +44,7 @@ def step_of(record: LabRecord) -> CutStep:
     found = standing(record)
     if found is None:
         return CutStep(record.lab, ())
-    return CutStep(record.lab, blocks(found.cut), stop_text(found.until_s))
+    return CutStep(record.lab, blocks(found.cut), second(found.until_s))
 
 
 def blocks(cut: Cut) -> tuple[Block, ...]:
@@ -56,9 +56,9 @@ def blocks(cut: Cut) -> tuple[Block, ...]:
     return tuple(Block(found[source].guests, tuple(to)) for source, to in deaf.items())
 
 
-def stop_text(until_s: int | None) -> str:
-    """Write when a rule matches for the last time: the second before the end, in UTC (iptables-extensions(8), time)."""
-    return "" if until_s is None else time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(until_s - 1))
+def second(until_s: int | None) -> str:
+    """Write the second in which a cut is over, in UTC (iptables-extensions(8), time)."""
+    return "" if until_s is None else time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(until_s))
 
 
 def ending(for_s: float | None) -> int | None:
@@ -82,6 +82,7 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
         wanted = record._replace(cut=data)
         if data == record.cut and stands(context, wanted):
             return standing(wanted)
+        look(context, record, cuts=bool(cut.deaf))
         hooks = {"lab": record.lab, "cut": cut}
         with context.step("partition"):
             context.hooks.up("vnet_before_partition", **hooks)
@@ -98,13 +99,33 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
 
 
 def put(context: Context, record: LabRecord) -> None:
-    """Load the rules of the cut that a record holds; where the kernel can't, say what it lacks."""
-    step = step_of(record)
-    labs = context.labs(record.lab.gateway)
-    missing = labs.ask("cut_needs", netns=record.lab.netns) if step.blocks else ""
-    if missing:
-        raise VnetError(missing)
-    labs.do("up", step)
+    """Load the rules of the cut that a record holds, and step over to them; where the kernel can't, say what it lacks.
+
+    Where what is in force was damaged, nothing can be built beside it: then all is loaded anew.
+    """
+    labs, step = context.labs(record.lab.gateway), step_of(record)
+    now = look(context, record, cuts=bool(step.blocks))
+    step = step._replace(live=now["live"], left=tuple(now["left"]))
+    try:
+        labs.do("up", step)
+    except CommandError:
+        if not step.live:
+            raise
+        labs.do("up", step._replace(live=0))
+
+
+def keep(context: Context, record: LabRecord) -> None:
+    """Set the cut right for the guests of now; where it is, with its counters, it stays."""
+    if not stands(context, record):
+        put(context, record)
+
+
+def look(context: Context, record: LabRecord, *, cuts: bool) -> dict[str, Any]:
+    """Ask the kernel what is in force; where it `cuts` and can't, say what it lacks."""
+    now: dict[str, Any] = context.labs(record.lab.gateway).ask("cut_now", netns=record.lab.netns, cuts=cuts)
+    if now["lacks"]:
+        raise VnetError(now["lacks"])
+    return now
 
 
 def stands(context: Context, record: LabRecord) -> bool:
@@ -116,29 +137,26 @@ def stands(context: Context, record: LabRecord) -> bool:
 def drops(context: Context, record: LabRecord) -> list[dict[str, Any]]:
     """Count the packets that the cut in force has dropped: `from` and `to` are names of guests.
 
-    In a cut of more than `step.PAIRS` pairs a class of guests has one counter: `from` names all of them.
+    In a cut of more than `step.PAIRS` pairs some classes of guests share a counter: `from` names all of them.
     """
     step = step_of(record)
     if not step.blocks:
         return []
     counted = context.labs(record.lab.gateway).ask("cut_counts", netns=record.lab.netns)
     names_of = {record.lab.port(guest): guest.name for guest in record.lab.guests}
-    found = [{"from": _source(step, chain, port, names_of), "to": _target(chain, port, names_of), "packets": packets}
-             for chain, port, packets in counted]  # fmt: skip
+    found = [{"from": _source(step, chain, mask, names_of.get(port, port)),
+              "to": names_of.get(chain.removeprefix("to-"), names_of.get(port, port)), "packets": packets}
+             for chain, port, mask, packets in counted]  # fmt: skip
     return sorted(found, key=lambda each: (each["from"], each["to"]))
 
 
-def _source(step: CutStep, chain: str, port: str, names_of: dict[str, str]) -> str:
-    """Name who a rule's packets come from: its port, or the class that its chain stands for."""
-    if chain.startswith("from-"):
-        return " ".join(step.blocks[int(chain.removeprefix("from-"))].sources)
-    return names_of.get(port, port)
-
-
-def _target(chain: str, port: str, names_of: dict[str, str]) -> str:
-    """Name who a rule's packets were for."""
-    port = chain.removeprefix("to-") if chain.startswith("to-") else port
-    return names_of.get(port, port)
+def _source(step: CutStep, chain: str, mask: int, name: str) -> str:
+    """Name who a rule's packets come from: its port's guest, or the classes that its mask stands for."""
+    if not mask:
+        return name
+    first = BITS * int(chain.removeprefix("word-"))
+    some = (block.sources for bit, block in enumerate(step.blocks[first : first + BITS]) if mask >> bit & 1)
+    return " ".join(source for sources in some for source in sources)
 
 
 def iso(until_s: int | None) -> str | None:

@@ -219,8 +219,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
         context.after("bridge", lab, new_bridge)
     with context.step("guests up"):
         context.before("guest", lab, added)
-        if added or todo.bridge:
-            keep_cut(context, record)  # before the newcomers' first packet
+        keep_cut(context, record)  # before the newcomers' first packet
         for step in todo.guests_steps(lab):
             labs.do("up", step)
         if todo.forwards:

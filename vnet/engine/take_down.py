@@ -86,7 +86,7 @@ def keep_cut(context: Context, record: LabRecord) -> list[str]:
     if record.cut is not None:
         from vnet.cuts import partition
 
-        partition.put(context, record)
+        partition.keep(context, record)
     return []
 
 

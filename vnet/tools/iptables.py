@@ -24,10 +24,10 @@ def table(name: str, chains: Iterable[str], rules: Iterable[str]) -> str:
     return "\n".join((f"*{name}", *heads, *rules, "COMMIT", ""))
 
 
-def restore(tables: str, *, netns: str = HOST, flush: bool = False) -> Command:
-    """Load tables; chains that are named are emptied first, with `flush` the whole tables are."""
+def restore(tables: str, *, netns: str = HOST, flush: bool = False, tool: str = "iptables") -> Command:
+    """Load tables, of IPv6 with `ip6tables`; chains that are named are emptied first, with `flush` the whole tables are."""
     keep = () if flush else ("--noflush",)
-    return Command(("iptables-restore", "--wait", WAIT_S, *keep), netns, tables)
+    return Command((f"{tool}-restore", "--wait", WAIT_S, *keep), netns, tables)
 
 
 def delete(table_name: str, rule: str) -> Command:

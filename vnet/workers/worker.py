@@ -38,7 +38,7 @@ STEPS = HOST_STEPS | LAB_STEPS
 #: What can be asked about a lab or a gateway beside steps.
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": ready.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
-    "cut_needs": observe_cut.needs, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
+    "cut_now": observe_cut.now, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
     "probe": probe.reached, "inodes": observe.inodes, "end": processes.end,
 }  # fmt: skip
 
