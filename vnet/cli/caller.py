@@ -24,7 +24,12 @@ def session(options: Namespace, hooks: Sequence[str] | None, lab: str) -> Iterat
         if not options.quiet:
             print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
 
-    context = Context.of_caller(caller(), Hooks(lab) if hooks is None else Hooks.load(hooks, lab), say)
+    if getattr(options, "dry_run", False):
+        from vnet.engine import dry
+
+        context: Context = dry.DryContext(caller(), lab, say, dry.printer(sys.stdout))
+    else:
+        context = Context.of_caller(caller(), Hooks(lab) if hooks is None else Hooks.load(hooks, lab), say)
     if options.verbose:
         context.rights.show = shower(context)
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from vnet.cli.caller import caller, session
 from vnet.config import settings
@@ -34,10 +33,6 @@ def run(options: argparse.Namespace) -> int:
         if not (options.all or options.gateway):
             name = _named(options)
     with session(options, None, name) as context:
-        if options.dry_run:
-            from vnet.engine import dry
-
-            return dry.down(context, options, name, sys.stdout)
         if options.gateway:
             errors = take_down.gateway_down(context)
         elif options.all:

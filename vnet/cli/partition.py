@@ -75,14 +75,12 @@ def run(options: argparse.Namespace) -> int:
                 raise UsageError("show: takes neither guests nor --for")
             return _print(context, record, json_=options.json)
         wanted = _cut(options, words, record)
-        if options.dry_run:
-            return _dry(context, record, wanted, for_s)
         context.load_hooks(record.hooks, name)
         partition.apply(context, name, wanted, partition.ending(for_s) if wanted.deaf else None)
-        if not options.quiet:
+        if not options.quiet and not options.dry_run:
             for line in wanted.describe():
                 context.say(line)
-        if options.json:
+        if options.json and not options.dry_run:
             _print(context, partition.find(context, name), json_=True)
     return 0
 
@@ -114,15 +112,4 @@ def _print(context: Context, record: LabRecord, *, json_: bool) -> int:
         print(json.dumps({"schema": 1, "lab": record.lab.name, "cut": partition.as_data(context, record)}, indent=1))
     else:
         print("\n".join(partition.lines(context, record)))
-    return 0
-
-
-def _dry(context: Context, record: LabRecord, wanted: Cut, for_s: float | None) -> int:
-    """Print the commands."""
-    from vnet.cuts.step import CutStep
-    from vnet.engine import show
-
-    until = partition.second(partition.ending(for_s))
-    for line in show.lines(CutStep(record.lab, partition.blocks(wanted), until), "up", context.rights.way):
-        print(line)
     return 0

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 
 from vnet.cli.caller import caller, session
 from vnet.config import settings
-from vnet.engine import bring_up, dry
+from vnet.engine import bring_up
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,16 +36,14 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
-        if options.dry_run:
-            return dry.up(context, wanted, only, sys.stdout)
-        bring_up.announce(context, wanted)
+        bring_up.announce(context, wanted, quiet=options.dry_run)
         record = bring_up.lab_up(context, wanted, only)
-        if not options.quiet:
+        if not options.quiet and not options.dry_run:
             lab, took_s = record.lab, time.monotonic() - started
             context.say(
                 f"{lab.name} is up: {len(lab.guests)} guests at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s"
             )
-    if options.json:
+    if options.json and not options.dry_run:
         from vnet.picture.status import as_json
 
         print(as_json(caller(), wanted.name))

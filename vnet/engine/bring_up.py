@@ -56,11 +56,11 @@ def check_host(context: Context, gateway: Gateway) -> None:
         clash.check(gateway, context.records.uid)
 
 
-def announce(context: Context, settings: Settings) -> None:
-    """Before sudo is used the first time, print what will run under it."""
+def announce(context: Context, settings: Settings, *, quiet: bool = False) -> None:
+    """Refuse what clashes; before sudo is used the first time, print what will run under it."""
     gateway = gateway_for(context, settings)
     check_host(context, gateway)
-    if context.gateway() or context.rights.way == "root":
+    if quiet or context.gateway() or context.rights.way == "root":
         return
     from vnet.engine import show
 

@@ -6,12 +6,14 @@ write down, hooks after.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vnet.engine.records import GatewayRecord, Records
 from vnet.errors import VnetError
+from vnet.host import NETNS
 from vnet.kernel import processes
 from vnet.model import Gateway, Guest, Lab
 from vnet.workers.rights import Rights, way_of_caller
@@ -64,8 +66,16 @@ class Context:
         """
         inodes = tuple(self.labs(gateway).ask("inodes", netns=netns).values())
         if self.rights.way == "userns":
-            return processes.end(inodes)
+            return processes.end(inodes, self.own())
         return list(self.labs(gateway).ask("end", inodes=inodes))
+
+    def own(self) -> frozenset[int]:
+        """Give the numbers of this process and its workers: they may be in a lab's namespaces, and are not of it."""
+        return frozenset({os.getpid(), *(worker.pid for worker in self.rights.started.values())})
+
+    def pins(self) -> set[str]:
+        """Name all network namespaces that are pinned, whoever's they are."""
+        return set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
 
     def gateway(self) -> GatewayRecord | None:
         """Read the gateway's record, where there is one that is made whole."""

@@ -1,83 +1,169 @@
-"""--dry-run: the same plan as the real run, printed and not done."""
+"""--dry-run: the real run's own functions, on records kept in memory and with workers that print.
+
+Nothing is planned twice, so what is printed is what would run. Questions go to the kernel as it is; what is asked
+after a step, to see whether it worked, is answered as if it had.
+"""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Collection, Iterator
-from typing import TextIO
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from shlex import join
+from typing import Any, TextIO
 
-from vnet.bridge import BridgeStep
-from vnet.config.settings import Settings
-from vnet.engine import bring_up, plan, show
+from vnet.engine import files, show
 from vnet.engine.context import Context
-from vnet.engine.records import LabRecord
-from vnet.gateway import GatewayStep
-from vnet.guest import GuestsStep
-from vnet.host import HostStep, StateStep
-from vnet.model import Gateway
+from vnet.engine.records import GatewayRecord, LabRecord, Records
+from vnet.hooks import Hooks
+from vnet.kernel import processes
+from vnet.model import Gateway, Way
 from vnet.step import Step
+from vnet.workers.rights import Rights
+from vnet.workers.worker import Worker
+
+#: What is asked after a step, and the answer where it worked.
+WORKED: dict[str, Any] = {"ready": [], "echo": True, "inodes": {}}
+
+Out = Callable[[str], None]
 
 
-def gateway_steps(context: Context, gateway: Gateway) -> tuple[Step, ...]:
-    """List the steps that make the gateway; none where it stands."""
-    if context.gateway():
-        return ()
-    return StateStep(gateway.uid, gateway.gid), bring_up.host_step(gateway), GatewayStep(gateway)
+class DryRecords(Records):
+    """Records that are read from the disk and changed in memory; the files that guests see are printed."""
+
+    def __init__(self, uid: int, out: Out) -> None:
+        super().__init__(uid)
+        self._out = out
+        self._gateway: list[GatewayRecord | None] = []
+        self._labs: dict[str, LabRecord | None] = {}
+        self._folders = {self.folder}
+
+    def gateway(self) -> GatewayRecord | None:
+        """Read the gateway's record, or the one that took its place."""
+        return self._gateway[-1] if self._gateway else super().gateway()
+
+    def write_gateway(self, record: GatewayRecord) -> None:
+        """Keep it in memory."""
+        self._gateway.append(record)
+
+    def remove_gateway(self) -> None:
+        """Print how its files go."""
+        self._gateway.append(None)
+        self._out(join(("rm", "-f", f"{self.folder}/nodes", f"{self.folder}/gateway.json")))
+
+    def lab(self, name: str) -> LabRecord | None:
+        """Read a lab's record, or the one that took its place."""
+        return self._labs[name] if name in self._labs else super().lab(name)
+
+    def names(self) -> list[str]:
+        """Name all labs."""
+        return sorted({*super().names(), *self._labs} - {name for name, record in self._labs.items() if not record})
+
+    def write_lab(self, record: LabRecord) -> None:
+        """Keep it in memory."""
+        self._labs[record.lab.name] = record
+
+    def remove_lab(self, name: str) -> None:
+        """Print how a lab's files go, where there are any."""
+        self._labs[name] = None
+        if os.path.isdir(f"{self.folder}/labs/{name}"):
+            self._out(join(("rm", "-r", f"{self.folder}/labs/{name}")))
+
+    def write_file(self, name: str, text: str) -> None:
+        """Print how a file is written, where that changes it."""
+        path = f"{self.folder}/{name}"
+        folder = os.path.dirname(path)
+        if os.path.exists(path) and files.read(path) == text:
+            return
+        if not os.path.isdir(folder) and folder not in self._folders:
+            self._folders.add(folder)
+            self._out(join(("install", "-d", folder)))
+        self._out(show.file(path, text))
+
+    @contextmanager
+    def lock(self, _name: str, *, shared: bool = False) -> Iterator[None]:  # noqa: ARG002
+        """Lock nothing: nothing is changed."""
+        yield
 
 
-def up(context: Context, settings: Settings, only: Collection[str], out: TextIO) -> int:
-    """Print what vnet-up would run."""
-    gateway = bring_up.gateway_for(context, settings)
-    bring_up.check_host(context, gateway)
-    _print(context, gateway_steps(context, gateway), out, "up")
-    record, wanted = bring_up.choose(settings, gateway, only, context.records)
-    todo = plan.changes(wanted.lab, None, None)
-    if record:
-        seen = plan.Seen(**context.labs(gateway).ask("lab", lab=record.lab, known=record.inodes))
-        todo = plan.changes(wanted.lab, record, seen)
-    if record and todo.gone:
-        _print(context, (GuestsStep(record.lab, todo.gone),), out, "down")
-    _print(context, (todo.bridge,) if todo.bridge else (), out, "up")
-    if todo != plan.Changes():
-        folder = f"{context.records.folder}/labs/{wanted.lab.name}"
-        for line in show.files(folder, bring_up.texts(wanted)):
-            print(line, file=out)
-    _print(context, todo.guests_steps(wanted.lab), out, "up")
-    if todo.forwards:
-        others = (each.lab for each in context.records.forwarding() if each.lab.name != wanted.lab.name)
-        _print(context, (plan.all_forwards(gateway, (*others, wanted.lab)),), out, "up")
-    return 0
+class DryWorker(Worker):
+    """A worker that prints steps; questions go to a real one, which is started for the first."""
+
+    def __init__(self, way: Way, out: Out, real: Callable[[], Worker]) -> None:
+        self._way, self._out, self._real, self._printed = way, out, real, False
+
+    def do(self, way: str, step: Step) -> list[str]:
+        """Print a step."""
+        self._printed = True
+        for line in show.lines(step, way, self._way, sudo=True):
+            self._out(line)
+        return []
+
+    def ask(self, question: str, **fields: Any) -> Any:
+        """Ask what is there now; what would be there then is what the step was for."""
+        if self._printed and question in WORKED:
+            return WORKED[question]
+        return self._real().ask(question, **fields)
 
 
-def down(context: Context, options: argparse.Namespace, name: str, out: TextIO) -> int:
-    """Print what vnet-down would run, after it has ended the guests' processes."""
-    if not context.records.exist():
-        return 0
-    labs = context.records.labs()
-    named = labs if options.all or options.gateway else [each for each in labs if each.lab.name == name]
-    for record in named:
-        _print(context, _lab_steps(record, tuple(options.guests)), out, "down")
-    gateway = context.records.gateway()
-    if options.gateway and gateway:
-        steps = HostStep(gateway.gateway, gateway.closes), StateStep(gateway.gateway.uid, gateway.gateway.gid)
-        _print(context, steps, out, "down")
-    return 0
+class DryRights(Rights):
+    """Rights that start no worker but to look."""
+
+    def __init__(self, way: Way, out: Out) -> None:
+        super().__init__(way)
+        self.out = out
+        self._dry: dict[str, DryWorker] = {}
+
+    def host(self) -> Worker:
+        """Give what prints steps of the host."""
+        return self._dry.setdefault("host", DryWorker(self.way, self.out, super().host))
+
+    def labs(self, gateway: Gateway) -> Worker:
+        """Give what prints steps of the labs."""
+        return self._dry.setdefault("labs", DryWorker(self.way, self.out, lambda: self.look(gateway)))
+
+    def look(self, gateway: Gateway) -> Worker:
+        """Give a worker for what is there now."""
+        return super().labs(gateway)
 
 
-def _lab_steps(record: LabRecord, guests: tuple[str, ...]) -> Iterator[Step]:
-    """List the steps that take a lab, or some of its guests, away."""
-    everyone = tuple(guest.name for guest in record.lab.guests)
-    yield GuestsStep(record.lab, guests or everyone)
-    if not guests:
-        yield BridgeStep(record.lab)
+class DryContext(Context):
+    """One call of vnet that changes nothing, and runs no hook."""
+
+    def __init__(self, uid: int, lab: str, say: Out, out: Out) -> None:
+        self._looks, self._gone = DryRights(Context.of_caller(uid, Hooks(lab), say).rights.way, out), set[str]()
+        super().__init__(DryRecords(uid, out), self._looks, Hooks(lab), say)
+
+    def load_hooks(self, files: tuple[str, ...], lab: str) -> None:
+        """Load none."""
+
+    def load_hooks_left(self, _files: tuple[str, ...], _lab: str) -> list[str]:
+        """Load none."""
+        return []
+
+    def pins(self) -> set[str]:
+        """Name all that would still be pinned."""
+        return super().pins() - self._gone
+
+    def end(self, gateway: Gateway, netns: tuple[str, ...]) -> list[str]:
+        """Print what ends the processes in there; KILL, for one that does not heed TERM, is the real run's alone."""
+        self._gone |= {*netns}
+        inodes = self._looks.look(gateway).ask("inodes", netns=netns)
+        pids = {pid for found in processes.by_namespace(frozenset(inodes.values())).values() for pid in found}
+        if pids := pids - self.own():
+            sudo = ("sudo",) if self.rights.way == "sudo" else ()
+            self._looks.out(join((*sudo, "kill", *map(str, sorted(pids)))))
+        return []
 
 
-def _print(context: Context, steps: Collection[Step] | Iterator[Step], out: TextIO, way: str) -> None:
-    """Print steps, with a word on who has to run them."""
-    for step in steps:
-        if context.rights.way != "root" and isinstance(step, StateStep | HostStep):
-            print("# as root:", file=out)
-        elif context.rights.way != "root":
-            print("# as yourself:" if context.rights.way == "userns" else "# as root:", file=out)
-        for line in show.lines(step, way, context.rights.way):
-            print(line, file=out)
+def printer(stream: TextIO) -> Out:
+    """Make what prints commands; a user's PATH may lack the folders of iptables and others, so the first line adds them."""
+    lacks = [folder for folder in ("/usr/sbin", "/sbin") if folder not in os.environ.get("PATH", "").split(":")]
+    before = [f"PATH={':'.join(('$PATH', *lacks))}"] if lacks else []
+
+    def out(line: str) -> None:
+        while before:
+            print(before.pop(), file=stream)
+        print(line, file=stream)
+
+    return out

@@ -12,21 +12,24 @@ from vnet.model import Way
 from vnet.step import Step
 
 
-def lines(step: Step, way: str, rights: Way) -> Iterator[str]:
-    """Write each command of a step `up` or `down`, one a line; those of `userns` enter the namespaces first."""
-    inside = rights == "userns" and not isinstance(step, HostStep | StateStep)
-    prefix = _prefix(_uid(step)) if inside else ""
+def lines(step: Step, way: str, rights: Way, *, sudo: bool = False) -> Iterator[str]:
+    """Write each command of a step `up` or `down`, one a line; those of `userns` enter the namespaces first.
+
+    `sudo`: the caller is to paste them, so what takes root begins with sudo.
+    """
+    as_root = rights == "sudo" or isinstance(step, HostStep | StateStep)
+    prefix = ("sudo ",) if sudo and as_root and rights != "root" else ()
+    if rights == "userns" and not as_root:
+        prefix = (_prefix(_uid(step)),)
     for stage in getattr(step, way)():
         for script in stage:
             for action in script:
-                yield from _lines(action, prefix)
+                yield _line(action, "".join(prefix), down=way == "down")
 
 
-def files(folder: str, texts: dict[str, str]) -> Iterator[str]:
-    """Write the commands that write files."""
-    yield join(("install", "-d", folder))
-    for name, text in texts.items():
-        yield f"printf '%s\\n' {_quoted(text)} > {quote(f'{folder}/{name}')}"
+def file(path: str, text: str) -> str:
+    """Write the command that writes a file."""
+    return f"{_printed(text)} > {quote(path)}" if text else f": > {quote(path)}"
 
 
 def _uid(step: Any) -> int:
@@ -42,20 +45,23 @@ def _prefix(uid: int) -> str:
     return f"nsenter {pins} --preserve-credentials "
 
 
-def _lines(action: Action, prefix: str) -> Iterator[str]:
-    """Write one action."""
+def _line(action: Action, prefix: str, *, down: bool) -> str:
+    """Write one action; what may find nothing to do there is not to fail."""
     if isinstance(action, Maker):
-        yield f"coproc MAKER {{ exec {join(action.argv)}; }}"
-        yield 'echo >&"${MAKER[1]}"; read -r <&"${MAKER[0]}"'
-        yield from (f"mount --no-mtab --bind /proc/$MAKER_PID/ns/{kind} {quote(path)}" for kind, path in action.pins)
-        yield 'kill "$MAKER_PID"; wait "$MAKER_PID"'
-    elif isinstance(action, Write):
-        unknown = "-e " if action.optional else ""
-        yield f"{prefix}{_inside(action.netns)}busybox sysctl -q {unknown}-w {quote(f'{action.key}={action.value}')}"
-    else:
-        source = f"printf '%s\\n' {_quoted(action.stdin)} | " if action.stdin else ""
-        tolerant = " || true" if action.tidies else ""
-        yield f"{source}{prefix}{join(_argv(action))}{tolerant}"
+        return _maker(action, prefix)
+    if isinstance(action, Write):
+        write = f"{prefix}{_inside(action.netns)}busybox sysctl -q -w {quote(f'{action.key}={action.value}')}"
+        return f"{write} 2>/dev/null || true" if action.optional else write
+    source = f"{_printed(action.stdin)} | " if action.stdin else ""
+    tolerant = " 2>/dev/null || true" if action.tidies or down else ""
+    return f"{source}{prefix}{join(_argv(action))}{tolerant}"
+
+
+def _maker(maker: Maker, prefix: str) -> str:
+    """Hold the namespaces by a process that tells its number, pin them, let it go."""
+    held = join((*maker.argv[:-1], "sh", "-c", "echo $$; exec sleep 60"))
+    pins = (f"{prefix}mount --no-mtab --bind /proc/$maker/ns/{kind} {quote(path)}" for kind, path in maker.pins)
+    return f"{prefix}{held} | {{ read -r maker; {' && '.join(pins)}; {prefix}kill $maker; }}"
 
 
 def _inside(netns: str) -> str:
@@ -72,6 +78,6 @@ def _argv(command: Command) -> tuple[str, ...]:
     return ("ip", "netns", "exec", command.netns, *command.argv)
 
 
-def _quoted(text: str) -> str:
-    """Quote lines as words."""
-    return join(text.splitlines())
+def _printed(text: str) -> str:
+    """Write the command that prints a text, which ends in a newline."""
+    return join(("printf", "%s\\n", *text.removesuffix("\n").split("\n")))

@@ -14,7 +14,7 @@ from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, LabRecord
 from vnet.errors import NotUpError
 from vnet.guest import GuestsStep
-from vnet.host import NETNS, NETNS_MARK, RUN, HostStep, StateStep
+from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, pins_stand
 from vnet.model import Gateway
 
 
@@ -126,12 +126,13 @@ def gateway_down(context: Context) -> list[str]:
 def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     """Take the gateway away. While another user has one, the host goes on forwarding for him."""
     others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]
-    pins = set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
-    folder = os.path.exists(NETNS_MARK) and pins <= {record.gateway.netns}
+    folder = os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
     context.records.write_gateway(record._replace(state="removing"))
     view = {"gateway": record.gateway}
     errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
+    if pins_stand(record.gateway):
+        errors += collect(lambda: context.end(record.gateway, (record.gateway.netns,)))
     failed = collect(lambda: context.host().do("down", step))
     errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
     if not failed:

@@ -30,25 +30,27 @@ def _namespace_of(pid: str) -> int:
         return 0
 
 
-def end(inodes: Iterable[int]) -> list[str]:
-    """End what runs in network namespaces: TERM, then KILL; gives back what would not end.
+def end(inodes: Iterable[int], own: frozenset[int] = frozenset()) -> list[str]:
+    """End what runs in network namespaces: TERM, then KILL; gives back what would not end. `own`: vnet's, left alone.
 
     A stopped process (SIGSTOP) gets its TERM when it is continued, so it is.
     """
     left: list[int] = []
     for number, limit_s in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
-        left = _signal_until_gone(frozenset(inodes), number, limit_s)
+        left = _signal_until_gone(frozenset(inodes), number, limit_s, own | {os.getpid()})
         if not left:
             break
     return [f"process {pid} did not end" for pid in left]
 
 
-def _signal_until_gone(inodes: frozenset[int], number: signal.Signals, limit_s: float) -> list[int]:
+def _signal_until_gone(
+    inodes: frozenset[int], number: signal.Signals, limit_s: float, own: frozenset[int]
+) -> list[int]:
     """Signal each process once, also those that are forked meanwhile, until none is left or the time is over."""
-    told: set[int] = {os.getpid()}
+    told: set[int] = set()
     deadline, pause_s = time.monotonic() + limit_s, 0.001
     while True:
-        left = [pid for pids in by_namespace(inodes).values() for pid in pids if pid != os.getpid()]
+        left = [pid for pids in by_namespace(inodes).values() for pid in pids if pid not in own]
         for pid in left:
             if pid not in told:
                 _signal(pid, number)
