@@ -105,4 +105,4 @@ class ForwardsStep(NamedTuple):
 
 def forward_rule(chain: str, port: Port, to: IPv4Address, to_port: int) -> str:
     """Write the rule that turns a port aside; the chain is entered for one address only, so it catches nothing else."""
-    return f"-A {chain} -p {port.protocol} --dport {port.outside} -j DNAT --to-destination {to}:{to_port}"
+    return f"-A {chain} -p {port.protocol} -m {port.protocol} --dport {port.outside} -j DNAT --to-destination {to}:{to_port}"
