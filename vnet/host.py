@@ -126,7 +126,7 @@ class HostStep(NamedTuple):
             *(Command(("install", "-m", "0444", "/dev/null", file)) for file in files),
             Maker((*caller, *himself, "cat"), (("user", f"{folder}/user"),)),
             Maker((*caller, *inside, *admin, "cat"),
-                  (("user", f"{folder}/admin"), ("mnt", f"{folder}/mnt"), ("net", f"{folder}/gateway"))),
+                  (("mnt", f"{folder}/mnt"), ("user", f"{folder}/admin"), ("net", f"{folder}/gateway"))),
         )  # fmt: skip
 
     def _folder(self) -> Script:

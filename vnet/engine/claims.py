@@ -39,6 +39,11 @@ class Claims:
         """Name the labs that hold anything."""
         return {*self.numbers().values(), *self.ports().values()}
 
+    def files(self, name: str) -> list[str]:
+        """List the files that stand for what a lab holds."""
+        kinds = (self._numbers, 1), (self._ports, 2)
+        return [f"{folder}/{entry}" for folder, dots in kinds for entry in sorted(_held(folder, name, dots))]
+
     def claim(self, lab: Lab) -> None:
         """Let a lab hold what it is to have, and nothing else."""
         ports = (port for guest in lab.guests for port in guest.ports)
@@ -47,8 +52,7 @@ class Claims:
 
     def drop(self, name: str) -> None:
         """Let a lab hold nothing."""
-        _hold(self._numbers, name, 1, set())
-        _hold(self._ports, name, 2, set())
+        _remove(self.files(name))
 
 
 def _entries(folder: str) -> list[str]:
@@ -59,9 +63,14 @@ def _entries(folder: str) -> list[str]:
         return []
 
 
+def _held(folder: str, name: str, dots: int) -> set[str]:
+    """List a lab's entries in a folder; its name stands behind so many dots."""
+    return {entry for entry in _entries(folder) if entry.split(".", dots)[-1] == name}
+
+
 def _hold(folder: str, name: str, dots: int, wanted: set[str]) -> None:
-    """Make a lab's entries in a folder what they are to be; its name stands behind so many dots."""
-    held = {entry for entry in _entries(folder) if entry.split(".", dots)[-1] == name}
+    """Make a lab's entries in a folder what they are to be."""
+    held = _held(folder, name, dots)
     if wanted:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     for entry in wanted - held:

@@ -13,11 +13,12 @@ from shlex import join
 from typing import Any, TextIO
 
 from vnet.engine import files, show
+from vnet.engine.claims import Claims
 from vnet.engine.context import Context
 from vnet.engine.records import GatewayRecord, LabRecord, Records
 from vnet.hooks import Hooks
 from vnet.kernel import processes
-from vnet.model import Gateway, Way
+from vnet.model import Gateway, Lab, Way
 from vnet.step import Step
 from vnet.workers.rights import Rights
 from vnet.workers.worker import Worker
@@ -28,12 +29,43 @@ WORKED: dict[str, Any] = {"ready": [], "echo": True, "inodes": {}}
 Out = Callable[[str], None]
 
 
+class DryClaims(Claims):
+    """Claims that are read from the disk and made in memory."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._made: dict[str, Lab | None] = {}
+
+    def exist(self) -> bool:
+        """Tell that none have to be made first: those of old records are read as they stand."""
+        return True
+
+    def numbers(self) -> dict[int, str]:
+        """Map each number that would be taken to its lab."""
+        kept = {number: name for number, name in super().numbers().items() if name not in self._made}
+        return kept | {lab.number: lab.name for lab in self._made.values() if lab}
+
+    def ports(self) -> dict[str, str]:
+        """Map each forwarded port that would be taken to its lab."""
+        kept = {port: name for port, name in super().ports().items() if name not in self._made}
+        labs = (lab for lab in self._made.values() if lab)
+        return kept | {str(port): lab.name for lab in labs for guest in lab.guests for port in guest.ports}
+
+    def claim(self, lab: Lab) -> None:
+        """Keep it in memory."""
+        self._made[lab.name] = lab
+
+    def drop(self, name: str) -> None:
+        """Keep that in memory."""
+        self._made[name] = None
+
+
 class DryRecords(Records):
     """Records that are read from the disk and changed in memory; the files that guests see are printed."""
 
     def __init__(self, uid: int, out: Out) -> None:
         super().__init__(uid)
-        self._out = out
+        self._out, self.claims = out, DryClaims(self.folder)
         self._gateway: list[GatewayRecord | None] = []
         self._labs: dict[str, LabRecord | None] = {}
         self._folders = {self.folder}
@@ -66,8 +98,10 @@ class DryRecords(Records):
     def remove_lab(self, name: str) -> None:
         """Print how a lab's files go, where there are any."""
         self._labs[name] = None
-        if os.path.isdir(f"{self.folder}/labs/{name}"):
-            self._out(join(("rm", "-r", f"{self.folder}/labs/{name}")))
+        paths = [path for path in (f"{self.folder}/labs/{name}", *self.claims.files(name)) if os.path.exists(path)]
+        self.claims.drop(name)
+        if paths:
+            self._out(join(("rm", "-rf", *paths)))
 
     def write_file(self, name: str, text: str) -> None:
         """Print how a file is written, where that changes it."""

@@ -58,10 +58,16 @@ def _line(action: Action, prefix: str, *, down: bool) -> str:
 
 
 def _maker(maker: Maker, prefix: str) -> str:
-    """Hold the namespaces by a process that tells its number, pin them, let it go."""
-    held = join((*maker.argv[:-1], "sh", "-c", "echo $$; exec sleep 60"))
+    """Hold the namespaces by a process that tells its number, pin them, let it go.
+
+    A mount namespace may have to be made on another processor, see `runner._make`.
+    """
+    held = f"{prefix}{join((*maker.argv[:-1], 'sh', '-c', 'echo $$; exec sleep 60'))}"
     pins = (f"{prefix}mount --no-mtab --bind /proc/$maker/ns/{kind} {quote(path)}" for kind, path in maker.pins)
-    return f"{prefix}{held} | {{ read -r maker; {' && '.join(pins)}; {prefix}kill $maker; }}"
+    pinned = f"(read -r maker; {' && '.join(pins)}; made=$?; {prefix}kill -PIPE $maker; exit $made)"
+    if all(kind != "mnt" for kind, _ in maker.pins):
+        return f"{held} | {pinned}"
+    return f"for cpu in $(seq 0 $(nproc --all)); do taskset --cpu-list $cpu {held} | {pinned} && break; done"
 
 
 def _inside(netns: str) -> str:
