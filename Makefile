@@ -7,7 +7,9 @@ BIN := .venv/bin
 # each program that is needed, and the Debian package that brings it
 TOOLS := ip:iproute2 iptables:iptables busybox:busybox mount:mount unshare:util-linux
 TEST_TOOLS := $(TOOLS) sudo:sudo dnsmasq:dnsmasq-base ping:iputils-ping tcpdump:tcpdump socat:socat curl:curl \
-	ps:procps nginx:nginx-light etcd:etcd-server etcdctl:etcd-client keepalived:keepalived strace:strace
+	ps:procps nginx:nginx-light etcd:etcd-server etcdctl:etcd-client keepalived:keepalived strace:strace g++:build-essential
+# the benchmark's rivals: whichever can't be installed is left out, by name
+RIVALS := mn:mininet /usr/sbin/brctl:bridge-utils /usr/lib/cni/bridge:containernetworking-plugins podman:podman
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
 # $(call need,PROGRAM:PACKAGE ...): install the packages of those programs that are missing
@@ -16,7 +18,7 @@ need = missing=(); for each in $(1); do \
 	if (( $${\#missing[@]} )); then $(SUDO) apt-get update -qq && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
 
-.PHONY: help up down test test-long check fmt shell tools test-tools
+.PHONY: help up down test test-long check fmt shell bench bench-docs tools test-tools bench-tools
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,22 +37,31 @@ test-long: test-tools .venv/.dev  ## all tests
 	$(PYTEST) -q -n 4
 
 check: .venv/.dev  ## format, lint, types, tests
-	$(BIN)/ruff format --check vnet hooks tests examples
-	$(BIN)/ruff check vnet hooks tests examples
+	$(BIN)/ruff format --check vnet hooks tests examples bench
+	$(BIN)/ruff check vnet hooks tests examples bench
 	$(BIN)/mypy
 	$(MAKE) test
 
 fmt: .venv/.dev  ## format the code
-	$(BIN)/ruff format vnet hooks tests examples
+	$(BIN)/ruff format vnet hooks tests examples bench
 
 shell: test-tools .venv/.dev  ## a shell on a simulated machine, to play in
 	$(BIN)/python tests/shell.py
+
+bench: test-tools bench-tools .venv/.bench  ## measure vnet beside its rivals; BENCH="up data" QUICK=yes RUNS=9
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS)) $(BENCH)
+
+bench-docs: .venv/.dev  ## put the last benchmark's tables and pictures into docs/
+	$(BIN)/python bench/run.py --docs
 
 tools:
 	@$(call need,$(TOOLS))
 
 test-tools:
 	@$(call need,$(TEST_TOOLS))
+
+bench-tools:
+	-@$(foreach rival,$(RIVALS),$(call need,$(rival));)
 
 .venv/.run: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call need,no-such-program:python3-venv)
@@ -60,4 +71,8 @@ test-tools:
 
 .venv/.dev: .venv/.run
 	$(BIN)/pip install -q --disable-pip-version-check hypothesis jsonschema mypy "pytest>=8" pytest-xdist ruff types-toml
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	-$(BIN)/pip install -q --disable-pip-version-check munet
 	@touch $@

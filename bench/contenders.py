@@ -1,0 +1,290 @@
+"""The contenders: each makes a lab, says where its guests are asked from, and takes it away again."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from world import ALICE, BIN, COMMAND_S, HERE, Failed, World, guest_ip, names, prefix
+
+
+class Contender:
+    """What all have in common."""
+
+    name = ""
+    uid = 0
+    most = 250
+    """The largest lab that there is patience for."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def missing(self) -> str:
+        """Say why it can't take part; empty where it can."""
+        return ""
+
+    def prepare(self, guests: int) -> None:
+        """Write files that are not part of the work."""
+
+    def gateway(self, way: str) -> None:
+        """Make (`up`) or remove (`down`) what all its labs share."""
+
+    def up(self, lab: int, guests: int) -> None:
+        """Make a lab; return when it says that it has."""
+        raise NotImplementedError
+
+    def source(self, lab: int) -> str:
+        """Name the network namespace that guests are asked from."""
+        raise NotImplementedError
+
+    def down(self, lab: int, guests: int) -> None:
+        """Remove a lab."""
+        raise NotImplementedError
+
+    def ask(self, lab: int, guests: int) -> None:
+        """Return when every guest has answered."""
+        self.world.probe("ask", self.source(lab), guest_ip(1), guests)
+
+    def ready(self, lab: int, guests: int) -> None:
+        """Make a lab; return when every guest has answered."""
+        self.up(lab, guests)
+        self.ask(lab, guests)
+
+
+class Vnet(Contender):
+    """vnet, whole processes, as root."""
+
+    name = "vnet"
+    most = 1000
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.home = "/home/alice" if self.uid else "/root"
+
+    def prepare(self, guests: int) -> None:
+        """Write the settings of labs of that size."""
+        self.write(names(guests), f'[networks]\nguests = "172.18.0.0/{prefix(guests)}"\n')
+
+    def write(self, guests: Sequence[str], more: str = "") -> None:
+        """Write the settings."""
+        os.makedirs(f"{self.home}/lab", exist_ok=True)
+        with open(f"{self.home}/lab/vnet.toml", "w") as file:
+            file.write(more + "".join(f"[guests.{name}]\n" for name in guests))
+
+    def vnet(self, verb: str, *words: str) -> str:
+        """Run a verb in the project's folder."""
+        return self.world.run(f"{BIN}/vnet-{verb}", *words, uid=self.uid, cwd=f"{self.home}/lab")
+
+    def gateway(self, way: str) -> None:
+        """Make the gateway with a first lab; or remove all."""
+        self.prepare(1)
+        if way == "up":
+            self.vnet("up", "-q")
+        self.vnet("down", "-q", *(() if way == "up" else ("--all", "--gateway")))
+
+    def up(self, lab: int, guests: int) -> None:
+        """Run vnet-up."""
+        self.vnet("up", "-q", "-n", f"lab{lab}")
+
+    def source(self, lab: int) -> str:
+        """Ask from the bridge, under whatever number the lab got."""
+        nodes = dict(line.split()[:2] for line in self._nodes(lab) if line.count(" ") == 2)
+        return f"/run/netns/{nodes['bridge']}"
+
+    def _nodes(self, lab: int) -> list[str]:
+        with open(f"/run/vnet/{self.uid}/labs/lab{lab}/nodes") as file:
+            return file.read().splitlines()[1:]
+
+    def down(self, lab: int, guests: int) -> None:
+        """Run vnet-down."""
+        self.vnet("down", "-q", "-n", f"lab{lab}")
+
+
+class VnetUser(Vnet):
+    """vnet, as a user: labs in a user namespace."""
+
+    name = "vnet, no root"
+    uid = ALICE
+    most = 250
+
+    def prepare(self, guests: int) -> None:
+        """Let the other gateway be."""
+        where = '[host]\nip = "172.18.254.1"\ninterface = "vnetu"\n'
+        self.write(names(guests), f'{where}[networks]\nguests = "172.18.0.0/{prefix(guests)}"\n')
+
+    def ask(self, lab: int, guests: int) -> None:
+        """Ask from the bridge, which nobody outside the user's mount namespace finds."""
+        source = self.source(lab)
+        pins = f"/run/vnet/{self.uid}.ns"
+        enter = ("nsenter", f"--mount={pins}/mnt", f"--net={pins}/gateway")
+        self.world.run(*enter, f"{self.world.programs}/probe", "ask", source, guest_ip(1), str(guests))
+
+
+class Script(Contender):
+    """A shell script, one process a command."""
+
+    name = "shell script"
+
+    def script(self, *words: object) -> None:
+        """Run it."""
+        self.world.run(f"{HERE}/script.sh", *map(str, words))
+
+    def gateway(self, way: str) -> None:
+        """Make or remove the gateway."""
+        self.script("gateway", way)
+
+    def up(self, lab: int, guests: int) -> None:
+        """Make a lab."""
+        self.script("up", lab, guests, prefix(guests))
+
+    def source(self, lab: int) -> str:
+        """Ask from the bridge."""
+        return f"/run/netns/script-x{lab}"
+
+    def down(self, lab: int, guests: int) -> None:
+        """Remove it."""
+        self.script("down", lab, guests)
+
+
+class Floor(Contender):
+    """Netlink from C, two threads, no processes. It uses the shell script's gateway."""
+
+    name = "C floor"
+    most = 1000
+
+    def up(self, lab: int, guests: int) -> None:
+        """Make a lab."""
+        self.world.run(f"{self.world.programs}/floor", "up", str(lab), str(guests), str(prefix(guests)))
+
+    def source(self, lab: int) -> str:
+        """Ask from the bridge."""
+        return f"/run/netns/floor-x{lab}"
+
+    def down(self, lab: int, guests: int) -> None:
+        """Remove it."""
+        self.world.run(f"{self.world.programs}/floor", "down", str(lab), str(guests))
+
+
+class Resident(Contender):
+    """A tool whose network lasts as long as its process."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.process: subprocess.Popen[str] | None = None
+        self.pid = ""
+
+    def command(self, guests: int) -> Sequence[str]:
+        """Write the command; it prints `up PID` and ends with its stdin."""
+        raise NotImplementedError
+
+    def up(self, lab: int, guests: int) -> None:
+        """Start it."""
+        self.process = self.world.popen(*self.command(guests), stdin=subprocess.PIPE)
+        assert self.process.stdout
+        said = self.process.stdout.readline().split()
+        if said[:1] != ["up"]:
+            raise Failed(f"{self.name}: {self.process.communicate(timeout=COMMAND_S)[1].strip()[-300:]}")
+        self.pid = said[1]
+
+    def source(self, lab: int) -> str:
+        """Ask from the first guest: its bridge has no address."""
+        return f"/proc/{self.pid}/ns/net"
+
+    def down(self, lab: int, guests: int) -> None:
+        """Tell it to stop; its own start is not counted."""
+        assert self.process
+        self.process.communicate("", timeout=COMMAND_S)
+
+
+class Mininet(Resident):
+    """Mininet, with the Linux bridge as its switch."""
+
+    name = "Mininet"
+
+    def missing(self) -> str:
+        """Look for the package."""
+        need = {"/usr/lib/python3/dist-packages/mininet": "mininet", "/usr/sbin/brctl": "bridge-utils"}
+        return ", ".join(f"no Debian package {package}" for path, package in need.items() if not os.path.exists(path))
+
+    def command(self, guests: int) -> Sequence[str]:
+        """Run it with Debian's own Python."""
+        return ("/usr/bin/python3", f"{HERE}/mininet_lab.py", str(guests), str(prefix(guests)))
+
+
+class Munet(Resident):
+    """munet; 50 nodes take it a third of a minute."""
+
+    name = "munet"
+    most = 50
+
+    def _folder(self) -> str:
+        found = glob.glob(f"{os.path.dirname(HERE)}/.venv/lib/*/site-packages/munet")
+        return os.path.dirname(found[0]) if found else ""
+
+    def missing(self) -> str:
+        """Look for the package."""
+        return "" if self._folder() else "PyPI's munet is not in .venv"
+
+    def command(self, guests: int) -> Sequence[str]:
+        """Run it from the virtual environment's folder."""
+        words = (f"{HERE}/munet_lab.py", str(guests), str(prefix(guests)), "/run/munet")
+        return ("env", f"PYTHONPATH={self._folder()}", "python3", *words)
+
+
+class Cni(Contender):
+    """The CNI bridge plugin, with host-local."""
+
+    name = "CNI bridge"
+
+    def missing(self) -> str:
+        """Look for the package."""
+        return "" if os.path.exists("/usr/lib/cni/bridge") else "no Debian package containernetworking-plugins"
+
+    def up(self, lab: int, guests: int) -> None:
+        """Add all guests."""
+        self.world.run(f"{HERE}/cni.sh", "up", str(guests), str(prefix(guests)))
+
+    def source(self, lab: int) -> str:
+        """Ask from the machine, as the bridge is there."""
+        return "/proc/self/ns/net"
+
+    def down(self, lab: int, guests: int) -> None:
+        """Remove all guests."""
+        self.world.run(f"{HERE}/cni.sh", "down", str(guests), str(prefix(guests)))
+
+
+class Podman(Cni):
+    """podman: a network and a container a guest, which is more than a lab has."""
+
+    name = "podman"
+    most = 10
+    root = "/run/bench-rootfs"
+
+    def missing(self) -> str:
+        """Look for the package, and give it what its runtime asks for."""
+        if not shutil.which("podman"):
+            return "no Debian package podman"
+        if not os.path.exists(self.root):
+            for folder in ("dev", "proc", "sys", "etc", "run", "tmp"):
+                os.makedirs(f"{self.root}/{folder}")
+            shutil.copy(f"{self.world.programs}/probe", self.root)
+            try:
+                self.world.run("unshare", "--cgroup", "mount", "-t", "cgroup2", "none", "/sys/fs/cgroup")
+            except Failed as error:
+                return str(error)
+        return ""
+
+    def up(self, lab: int, guests: int) -> None:
+        """Make the network and run the containers."""
+        self.world.run(f"{HERE}/podman.sh", "up", str(guests), self.root)
+
+    def down(self, lab: int, guests: int) -> None:
+        """Remove both."""
+        self.world.run(f"{HERE}/podman.sh", "down", str(guests))
+
+
+OWN = (Vnet, VnetUser, Script, Floor)
+RIVALS = (Mininet, Munet, Cni, Podman)
