@@ -152,7 +152,8 @@ def report(results: Results, out: Path, docs: Path | None) -> str:
         for name, picture in pictures.items():
             (folder / name).write_text(picture)
     if docs:
-        _into(docs / "performance.md", text)
+        shown = (f"![{name.partition('.')[0]}](performance/{name})" for name in pictures)
+        _into(docs / "performance.md", "\n\n".join((*shown, text)))
     return text
 
 

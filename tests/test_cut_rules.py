@@ -91,7 +91,7 @@ def test_rules_of_many_guests_drop_what_the_cut_says(kind: str) -> None:
     assert list(dropped(step)) == list(it.drops())
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(["halves", "majorities-ring", "isolate"]), st.integers(2, 253), st.integers(0, 2))
 def test_rules_load_beside_what_is_in_force(kind: str, count: int, live: int) -> None:
     """In pieces that an unprivileged socket takes, none of which names a chain in force."""
