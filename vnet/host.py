@@ -16,7 +16,7 @@ from vnet.tools import ip, iptables, mount
 RUN = "/run/vnet"
 #: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
 PINS = ("user", "admin", "mnt", "gateway")
-#: The port of the packets that tell whether the host's rules still stand (RFC 862, echo); see `observe.echo`.
+#: The port that the packets come from which tell whether the host's rules still stand (RFC 862); see `observe.echo`.
 ECHO = 7
 #: Where ip-netns(8) pins namespaces; and a mark that is there where the folder was not before vnet.
 NETNS, NETNS_MARK = "/run/netns", f"{RUN}/netns"
@@ -184,14 +184,13 @@ class HostStep(NamedTuple):
     def _nat(self) -> str:
         """Labs go out with the host's address; the echo turns round."""
         name, gateway, chain = self.gateway.interface, self.gateway.ip, self._chain
-        echo = (
-            f"-s {gateway}/32 -d {self.gateway.host_ip}/32 -p %s --sport {ECHO} --dport {ECHO} -j DNAT --to-destination"
-        )
+        echo = f"-s {gateway}/32 -d {self.gateway.host_ip}/32 -p"
+        turned = "-j DNAT --to-destination"
         rules = (
             f"-A {chain} -s {gateway}/32 ! -o {name} -j MASQUERADE",
             f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -j MASQUERADE",
-            f"-A {chain}-IN {echo % 'udp'} {gateway}",
-            f"-A {chain}-IN {echo % 'tcp'} {gateway}:{ECHO + 1}",
+            f"-A {chain}-IN {echo} udp --sport {ECHO} {turned} {gateway}",
+            f"-A {chain}-IN {echo} tcp --sport {ECHO} --dport {ECHO} {turned} {gateway}:{ECHO + 1}",
             f"-A PREROUTING -i {name} -j {chain}-IN",
             f"-A POSTROUTING -j {chain}",
         )

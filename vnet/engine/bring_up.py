@@ -13,7 +13,7 @@ from vnet.config.settings import Settings
 from vnet.engine import files, plan
 from vnet.engine.context import Context
 from vnet.engine.records import GatewayRecord, LabRecord, Records, State
-from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards
+from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards, write_texts
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
@@ -106,14 +106,14 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     """Put back what was taken from a standing gateway, by a firewall's reload or by hand."""
     gateway, labs = record.gateway, context.labs(record.gateway)
     pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
-    address = runner.capture(("ip", "-4", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
-    step = HostStep(gateway, record.closes, mends=True, namespaces=False, link=not address)
+    link = runner.capture(("ip", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
+    step = HostStep(gateway, record.closes, mends=True, namespaces=False, link=not link)
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
         context.host().do("up", step._replace(namespaces=gateway.way != "userns", link=True))
         labs.do("up", GatewayStep(gateway, folder=False))
-    elif not address or str(gateway.host) not in address:
+    elif str(gateway.host) not in link.split():
         context.say(f"the host's {gateway.interface} has changed: putting it right")
         context.host().do("up", step)
     if not pinned or not labs.ask("gateway", gateway=gateway):
@@ -214,8 +214,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
         context.before("bridge", lab, new_bridge)
         if todo.bridge:
             labs.do("up", todo.bridge)
-        for name, text in texts(record).items():
-            context.records.write_file(f"labs/{lab.name}/{name}", text)
+        write_texts(context, record)
         context.after("bridge", lab, new_bridge)
     with context.step("guests up"):
         context.before("guest", lab, added)
@@ -255,16 +254,6 @@ def _mend_silent(context: Context, lab: Lab, stood: tuple[str, ...]) -> None:
     still = labs.ask("ready", lab=lab, named=silent, limit_s=READY_S)
     if still:
         raise CommandError(f"{' '.join(still)}: no answer; vnet-down {' '.join(still)}, then vnet-up, makes them anew")
-
-
-def texts(record: LabRecord) -> dict[str, str]:
-    """Write what guests and vnet-exec read, by the names of the files."""
-    lab = record.lab
-    return {
-        "hosts": files.hosts(lab, files.read("/etc/hosts")),
-        "resolv.conf": files.resolv_conf(record.dns, [files.read(path) for path in files.RESOLV]),
-        "nodes": files.nodes(lab),
-    }
 
 
 def _raise(errors: list[str]) -> None:

@@ -60,6 +60,15 @@ def _on_loopback(line: str) -> bool:
         return True
 
 
+def texts(lab: Lab, dns: str) -> dict[str, str]:
+    """Write all that guests and vnet-exec read, by the names of the files."""
+    return {
+        "hosts": hosts(lab, read("/etc/hosts")),
+        "resolv.conf": resolv_conf(dns, [read(path) for path in RESOLV]),
+        "nodes": nodes(lab),
+    }
+
+
 def read(path: str) -> str:
     """Read a file of the host; one that can't be read is empty."""
     try:

@@ -19,7 +19,8 @@ class Seen(NamedTuple):
     """What of a lab was found standing.
 
     `right`: bridge and uplink have their addresses and rules. `guests`: the pinned namespaces and their inodes.
-    `ports`: the guests' links on the bridge's side, and whether they are ports of it.
+    `ports`: the guests' links on the bridge's side, and whether they are ports of it. `astray`: guests without their
+    address, or the way out. `forwarded`: the gateway leads the lab's ports to it.
     """
 
     namespace: bool
@@ -28,13 +29,16 @@ class Seen(NamedTuple):
     right: bool
     guests: dict[str, int]
     ports: dict[str, bool]
+    astray: list[str]
+    forwarded: bool
 
 
 class Changes(NamedTuple):
     """What to do to a lab, in this order; all empty where nothing differs.
 
     `gone`: guests of the recorded lab to take away. `bridge`: the bridge to make or to set right.
-    `relinked`: guests that stand but lost their link. `attached`: guests whose link is no port of the bridge any more.
+    `relinked`: guests that stand but lost their link. `attached`: guests whose link is no port of the bridge any more,
+    or that lost their address or route.
     `added`: guests to make.
     """
 
@@ -64,11 +68,21 @@ def changes(lab: Lab, record: LabRecord | None, seen: Seen | None) -> Changes:
     bridge = None if whole else BridgeStep(lab, not seen.namespace, not seen.link, not seen.device)
     stood = [each for each in lab.guests if each.name in kept]
     lost = tuple(each.name for each in stood if lab.port(each) not in seen.ports)
-    loose = tuple(each.name for each in stood if not seen.ports.get(lab.port(each), True))
+    loose = tuple(each.name for each in stood if each.name not in lost and _is_loose(lab, each, seen))
     relinked = GuestsStep(lab, lost, namespaces=False) if lost else None
     attached = GuestsStep(lab, loose, namespaces=False, links=False) if loose else None
     added = _guests(lab, tuple(name for name in everyone if name not in kept))
-    return Changes(gone, bridge, relinked, attached, added, _ports(lab) != _ports(record.lab))
+    forwards = (
+        not seen.forwarded
+        or _ports(lab) != _ports(record.lab)
+        or any(guest.ports for guest in record.lab.guests if guest.name in gone)
+    )  # what goes takes its forwarded ports along, also where it comes back
+    return Changes(gone, bridge, relinked, attached, added, forwards)
+
+
+def _is_loose(lab: Lab, guest: Guest, seen: Seen) -> bool:
+    """Tell whether a guest's link is no port, or its inside is not as it should be."""
+    return guest.name in seen.astray or not seen.ports.get(lab.port(guest), True)
 
 
 def _kept(lab: Lab, record: LabRecord, seen: Seen) -> Iterable[str]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 
 from vnet.bridge import BridgeStep
-from vnet.engine import plan
+from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, LabRecord
 from vnet.errors import NotUpError
@@ -75,6 +75,7 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
         record = record.without(gone)
         context.records.write_lab(record)
         if record.bridge == "up":
+            errors += collect(lambda: write_texts(context, record))
             errors += collect(lambda: keep_cut(context, record))
         if alone and any(guest.ports for guest in step.guests):
             errors += collect(lambda: write_forwards(context, lab.gateway))
@@ -87,6 +88,13 @@ def keep_cut(context: Context, record: LabRecord) -> list[str]:
         from vnet.cuts import partition
 
         partition.keep(context, record)
+    return []
+
+
+def write_texts(context: Context, record: LabRecord) -> list[str]:
+    """Write what guests and vnet-exec read; raises what goes wrong, so gives back none."""
+    for name, text in files.texts(record.lab, record.dns).items():
+        context.records.write_file(f"labs/{record.lab.name}/{name}", text)
     return []
 
 

@@ -11,12 +11,13 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 from typing import Any
 
 from vnet.bridge import DEVICE, UPLINK, BridgeStep
 from vnet.command import Command, Stages
 from vnet.engine.codec import decode, decode_again
-from vnet.gateway import GatewayStep
+from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.host import ECHO
 from vnet.kernel import namespace
 from vnet.kernel.runner import capture, pin
@@ -24,6 +25,8 @@ from vnet.model import Gateway, Lab
 
 #: Seconds between two tries to reach who has not answered.
 AGAIN_S = 0.05
+#: An address that is nobody's (RFC 5737), so that only a default route leads there.
+OUTSIDE = ("192.0.2.1", 9)
 
 
 def inodes(netns: Sequence[str]) -> dict[str, int]:
@@ -41,6 +44,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
     return (
         has.get("vnet_guest") == f"{wanted.ip}/30"
         and _forwards(wanted.netns)
+        and _leads_out(wanted.netns, wanted.ip)
         and _rules_stand(GatewayStep(wanted).up(), wanted.netns)
     )
 
@@ -52,7 +56,8 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
     found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
     if wanted.netns not in found:
-        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": {}}
+        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": {},
+                "astray": [], "forwarded": False}  # fmt: skip
     links = capture(("ip", "-j", "address", "show"), wanted.netns)
     has = _addresses(links)
     far = ("ip", "-j", "address", "show", "dev", wanted.link)
@@ -62,11 +67,25 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
         and has.get(DEVICE) == f"{wanted.bridge_ip}/{wanted.network.prefixlen}"
         and there.get(wanted.link) == f"{wanted.gateway_ip}/30"
         and _forwards(wanted.netns)
+        and _leads_out(wanted.netns, wanted.uplink)
         and _rules_stand(BridgeStep(wanted).up(), wanted.netns)
     )
     ports = {name: master for name, master in _masters(links).items() if name.startswith(f"{wanted.link}x")}
     return {"namespace": True, "link": UPLINK in has and wanted.link in there, "device": DEVICE in has,
-            "right": right, "guests": found, "ports": ports}  # fmt: skip
+            "right": right, "guests": found, "ports": ports, "astray": _astray(wanted, found),
+            "forwarded": _forwarded(wanted)}  # fmt: skip
+
+
+def _astray(lab: Lab, found: dict[str, int]) -> list[str]:
+    """Name the guests that have lost their address, their route, or the link that both need."""
+    there = [guest for guest in lab.guests if lab.guest_netns(guest) in found]
+    return [guest.name for guest in there if not _leads_out(lab.guest_netns(guest), guest.ip)]
+
+
+def _forwarded(lab: Lab) -> bool:
+    """Tell whether the gateway leads all forwarded ports of a lab to its bridge."""
+    step = ForwardsStep(lab.gateway, tuple(Forward(port, lab.uplink) for guest in lab.guests for port in guest.ports))
+    return not step.forwards or _rules_stand(step.up(), lab.gateway.netns)
 
 
 def _addresses(text: str) -> dict[str, str]:
@@ -91,6 +110,16 @@ def _forwards(netns: str) -> bool:
         return file.read().strip() == "1"
 
 
+def _leads_out(netns: str, source: IPv4Address) -> bool:
+    """Tell whether a namespace has a way out, with this address: to connect a UDP socket asks for one, and sends nothing."""
+    with namespace.network(pin(netns)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(OUTSIDE)
+        except OSError:
+            return False
+        return bool(asking.getsockname()[0] == str(source))
+
+
 def _rules_stand(stages: Stages, netns: str) -> bool:
     """Tell whether each rule and policy that a step loads is there still; rules of others beside them are no matter."""
     restores = [each for stage in stages for script in stage for each in script
@@ -108,28 +137,30 @@ def _plain(line: str) -> str:
 def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
     """Tell whether the host's rules stand, by what they do: a user without root can't list them.
 
-    The host's nat table turns round what the gateway sends from port 7 to the host's port 7. A UDP packet has to
-    come back, by way of the forward chain; a TCP connection, to a port at which the gateway does listen, has to be
-    reset by the rule in that chain. So either table flushed is noticed.
+    The host's nat table turns round what the gateway sends to the host from port 7. A UDP packet has to come back,
+    by way of the forward chain; a TCP connection, to a port at which the gateway does listen, has to be reset by the
+    rule in that chain. So either table flushed is noticed. The packet goes to another port each time: one that has come
+    back before is turned round by the kernel's memory of it (conntrack, for 30 s) and not by the table.
     """
     wanted: Gateway = decode(Gateway, gateway)
     with namespace.network(pin(wanted.netns)):
-        udp, tcp, listening = (
-            socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, *[socket.SOCK_STREAM] * 2)
+        udp, ear, tcp, listening = (
+            socket.socket(socket.AF_INET, kind) for kind in (*[socket.SOCK_DGRAM] * 2, *[socket.SOCK_STREAM] * 2)
         )
-    with udp, tcp, listening:
-        return _turned_round(udp, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
+    with udp, ear, tcp, listening:
+        return _turned_round(udp, ear, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
 
 
-def _turned_round(udp: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+def _turned_round(udp: socket.socket, ear: socket.socket, gateway: Gateway, limit_s: float) -> bool:
     """Tell whether a UDP packet comes back."""
     udp.bind((str(gateway.ip), ECHO))
+    ear.bind((str(gateway.ip), 0))
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         try:
-            udp.sendto(b"vnet", (str(gateway.host_ip), ECHO))
-            if select.select([udp], [], [], AGAIN_S)[0]:
-                return udp.recv(16) == b"vnet"
+            udp.sendto(b"vnet", (str(gateway.host_ip), ear.getsockname()[1]))
+            if select.select([ear], [], [], AGAIN_S)[0]:
+                return ear.recv(16) == b"vnet"
         except OSError:
             return False
     return False
