@@ -53,12 +53,12 @@ class Guest:
         self.udp6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.index)
 
 
-def _udp(family: int) -> socket.socket:
+def _udp(family: int, ip: str = "") -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     if family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    made.bind(("", PORT))
+    made.bind((ip, PORT))
     return made
 
 
@@ -97,9 +97,9 @@ class Prober:
         self.calls: dict[tuple[str, str], socket.socket] = {}
         self.host = _udp(socket.AF_INET)
         self._on(self.host, self._datagram, "")
-        for netns, _ in self.places.values():
+        for netns, ip in self.places.values():
             with namespace.network(f"/run/netns/{netns}"):
-                self._on(_udp(socket.AF_INET), self._echo, "")
+                self._on(_udp(socket.AF_INET, ip), self._echo, "")
         for guest in self.guests.values():
             for each in (guest.udp, guest.udp6):
                 self._on(each, self._datagram, guest.name)
@@ -128,7 +128,7 @@ class Prober:
         number, sort, source, target = data.decode().split()
         if sort == "last":
             self.last.add(f"{source}{number}")
-        elif int(number) == self.round and source != target:
+        elif int(number) == self.round and (target != "*" or source != name):  # broadcasts come back to who sends them
             self.arrived.add((sort, source, target if target != "*" else name))
         if sort == "forward" and name:  # at the guest: let the host hear it too
             sock.sendto(f"{number} forward {name} host".encode(), peer)
