@@ -56,20 +56,26 @@ def groups_of(draw: st.DrawFn, nodes: Sequence[str]) -> list[list[str]]:
 
 
 @st.composite
+def calls(draw: st.DrawFn, nodes: Sequence[str]) -> list[str]:
+    """Write the words of a cut of any kind, the kind first."""
+    kind = draw(st.sampled_from(KINDS))
+    if kind == "split":
+        return [kind, *joined(draw(groups_of(nodes)))]
+    if kind == "isolate":
+        return [kind, *draw(st.lists(st.sampled_from(nodes), min_size=1, unique=True))]
+    if kind not in ("disjoint", "oneway"):
+        return [kind]
+    order = draw(st.permutations(nodes))
+    at = draw(st.integers(1, max(1, len(order) - 1)))
+    if len(order) == 1 and kind == "oneway":
+        return ["halves"]
+    end = len(order) if kind == "disjoint" else draw(st.integers(at + 1, len(order)))
+    return [kind, *joined([part for part in (order[:at], order[at:end]) if part])]
+
+
+@st.composite
 def cuts(draw: st.DrawFn) -> Cut:
     """Make a cut of any kind, by words."""
     nodes = draw(NODES)
-    kind = draw(st.sampled_from(KINDS))
-    words: list[str] = []
-    if kind == "split":
-        words = joined(draw(groups_of(nodes)))
-    elif kind == "isolate":
-        words = draw(st.lists(st.sampled_from(nodes), min_size=1, unique=True))
-    elif kind in ("disjoint", "oneway"):
-        order = draw(st.permutations(nodes))
-        at = draw(st.integers(1, max(1, len(order) - 1)))
-        if len(order) == 1 and kind == "oneway":
-            kind = "halves"
-        else:
-            words = joined([part for part in (order[:at], order[at:]) if part])
+    kind, *words = draw(calls(nodes))
     return cut(kind, words, nodes, seed=draw(st.integers(0, 99)))

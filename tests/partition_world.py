@@ -62,6 +62,12 @@ class Lab:
         """Call vnet-partition."""
         self.machine.run(PARTITION, "-q", "-n", self.name, *words, cwd="/root/project")
 
+    def heal(self) -> None:
+        """Let everyone hear everyone, and open all connections."""
+        self.cut("fullmesh")
+        self.mutual = {(a, b) for a in self.nodes for b in self.nodes if a < b}
+        self.open()
+
     def open(self) -> None:
         """Open connections between all that hear each other now, where there is none."""
         self._ask({"open": sorted(self.mutual)})

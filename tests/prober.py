@@ -41,8 +41,6 @@ class Guest:
         with namespace.network(self.path):
             self.index = socket.if_nametoindex("eth0")
             self.ip6 = _link_local()
-            # Else a neighbour that could not be found in the last round is looked for again only after a second.
-            Path("/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms").write_text("20", "ascii")
             self.udp, self.udp6 = _udp(socket.AF_INET), _udp(socket.AF_INET6)
             self.icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
             self.listener = socket.create_server(("", PORT), backlog=64)

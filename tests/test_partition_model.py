@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Iterator
 
 import pytest
 from conftest import need_root
+from cuts import calls
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from machine import Machine
-from partition_world import FIVE, lab_of
+from partition_world import FIVE, Lab, lab_of
 
-from vnet.cuts.cut import KINDS, Cut, cut
+from vnet.cuts.cut import cut
 
-
-def drawn(chance: random.Random) -> tuple[list[str], Cut]:
-    """Draw the words of a cut, and what they mean."""
-    kind, seed = chance.choice(KINDS), chance.randrange(1000)
-    order = chance.sample(FIVE, len(FIVE))
-    at = chance.randrange(1, 5)
-    words: list[str] = []
-    if kind == "isolate":
-        words = order[:at]
-    elif kind == "disjoint":
-        words = [*order[:at], "--", *order[at:]]
-    elif kind == "oneway":
-        words = [*order[:at], "--", *order[at : chance.randrange(at + 1, 6)]]
-    elif kind == "split":
-        words = [*order[:at], "--", *chance.sample(FIVE, chance.randrange(1, 4))]
-    return ["--seed", str(seed), kind, *words], cut(kind, words, FIVE, seed=seed)
+WALK = st.lists(st.tuples(calls(FIVE), st.integers(0, 999)), min_size=5, max_size=5)
+"""Five cuts, one after the other, with their seeds."""
+REAL = settings(deadline=None, derandomize=True, phases=(Phase.generate,), database=None)
 
 
-def follow(seed: int, count: int) -> None:
-    """Follow a random walk from cut to cut, connections kept open where the next round can tell."""
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Give a lab of five, with a prober in it."""
     need_root()
-    chance = random.Random(seed)
-    with Machine(sudo=False) as machine, lab_of(machine) as lab:
-        assert lab.wrong(cut("fullmesh", [], FIVE)) == {}
-        for number in range(count):
-            lab.open()
-            words, it = drawn(chance)
-            lab.cut(*words)
-            assert lab.wrong(it) == {}, f"cut {number} of the walk {seed}: {' '.join(words)}"
+    with Machine(sudo=False) as machine, lab_of(machine) as made:
+        yield made
 
 
-def test_packets_meet_the_model() -> None:
-    """A short walk; each sort of packet, new and open connections."""
-    follow(1, 25)
+def follow(lab: Lab, walk: list[tuple[list[str], int]]) -> None:
+    """Go from cut to cut; what was open stays open, and is opened again where the last cut had ended it."""
+    lab.heal()
+    assert lab.wrong(cut("fullmesh", [], FIVE)) == {}
+    for words, seed in walk:
+        lab.open()
+        lab.cut("--seed", str(seed), *words)
+        assert lab.wrong(cut(words[0], words[1:], FIVE, seed=seed)) == {}, words
+
+
+@settings(REAL, max_examples=5)
+@given(walk=WALK)
+def test_packets_meet_the_model(lab: Lab, walk: list[tuple[list[str], int]]) -> None:
+    """Each sort of packet, new and open connections, and all that no cut concerns."""
+    follow(lab, walk)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(100, 110))
-def test_packets_meet_the_model_in_the_long_run(seed: int) -> None:
-    """500 cuts."""
-    follow(seed, 50)
+@settings(REAL, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@given(walk=WALK)
+def test_packets_meet_the_model_in_the_long_run(lab: Lab, walk: list[tuple[list[str], int]]) -> None:
+    """600 cuts."""
+    follow(lab, walk)

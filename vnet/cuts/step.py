@@ -64,7 +64,7 @@ class CutStep(NamedTuple):
         """Load the rules beside those in force, switch on, step over; with no blocks, then switch off and empty."""
         netns = self.lab.netns
         step = ip.link_group(DEVICE, GROUPS[self.generation], netns=netns)
-        load = tuple((iptables.restore(self.text(), netns=netns, tool=tool),) for tool in FAMILIES)
+        load = tuple((iptables.restore(self.text(tool), netns=netns, tool=tool),) for tool in FAMILIES)
         if self.blocks:
             wrapped = (Write(key, "1", netns, optional=True) for key in WRAPPED)
             return (load, ((*wrapped, *(Write(key, "1", netns) for key in SWITCHES), step),))
@@ -85,10 +85,10 @@ class CutStep(NamedTuple):
         """Tell whether each pair of guests has a rule of its own."""
         return sum(len(block.sources) * len(block.deaf) for block in self.blocks) <= PAIRS
 
-    def text(self) -> str:
+    def text(self, tool: str) -> str:
         """Write what iptables-restore reads: several transactions, of which none touches what is in force."""
         top = f"cut-{self.generation}"
-        rules = self.rules()
+        rules = self.rules(tool)
         tops = (top,) if self.live else ("cut-1", "cut-2")
         chains = dict.fromkeys((*tops, *(rule.split()[1] for rule in rules)))
         old = [name for name in self.left if name.startswith(f"{top}-") and name not in chains]
@@ -96,14 +96,24 @@ class CutStep(NamedTuple):
         pieces = [lines[at : at + PIECE] for at in range(0, len(lines), PIECE)]
         return "".join(iptables.table("mangle", (), piece) for piece in (*pieces, ("-F FORWARD", *ways())))
 
-    def rules(self) -> tuple[str, ...]:
-        """Write the rules of this generation, as iptables-save shows them."""
+    def rules(self, tool: str) -> tuple[str, ...]:
+        """Write the rules of this generation for one family, as iptables-save shows them.
+
+        IPv6 finds its neighbours by packets of its own (RFC 4861, types 135 and 136). They pass, as ARP does, which
+        iptables does not see: else one way that is cut would cut the other too, and a heal would take a second.
+        """
         if not self.blocks:
             return ()
         top, ports = f"cut-{self.generation}", {guest.name: self.lab.port(guest) for guest in self.lab.guests}
         ends = (f"-A {top} -m time --datestart {self.until} --datestop {LAST} -j RETURN",) if self.until else ()
+        finds = (f"-A {top} -p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j RETURN" for kind in (135, 136))
         routed = f"-A {top} -m physdev ! --physdev-is-bridged -j DROP"
-        return (*ends, routed, *(self._by_pairs(top, ports) if self.by_pairs() else self._by_classes(top, ports)))
+        return (
+            *ends,
+            *(finds if tool == "ip6tables" else ()),
+            routed,
+            *(self._by_pairs(top, ports) if self.by_pairs() else self._by_classes(top, ports)),
+        )
 
     def _by_pairs(self, top: str, ports: dict[str, str]) -> Iterator[str]:
         """One chain for each guest that misses some, and a rule in it for each that it does not hear."""
