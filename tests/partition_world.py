@@ -43,8 +43,10 @@ def only_pairs(nodes: Sequence[str], drops: set[tuple[str, str]], opened: set[tu
 class Lab:
     """A lab of root's on a machine, and a prober in it that answers round after round."""
 
-    def __init__(self, machine: Machine, name: str, nodes: Sequence[str]) -> None:
+    def __init__(self, machine: Machine, name: str, nodes: Sequence[str], *, probed: bool) -> None:
         self.machine, self.name, self.nodes = machine, name, tuple(nodes)
+        if not probed:
+            return
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.prober = machine.popen("python3", "-I", "-S", PROBER, name, **pipes)
         assert self.prober.stdout
@@ -88,15 +90,18 @@ class Lab:
 
 
 @contextmanager
-def lab_of(machine: Machine, nodes: Sequence[str] = FIVE) -> Iterator[Lab]:
-    """Bring a lab of root's up, with a site on the internet, and open the connections."""
-    site = machine.internet_popen(*TALK, "serve", "udp", "7777", "site", stdout=subprocess.PIPE)
-    assert site.stdout
-    assert site.stdout.readline() == "ready\n"
+def lab_of(machine: Machine, nodes: Sequence[str] = FIVE, *, probed: bool = True) -> Iterator[Lab]:
+    """Bring a lab of root's up; with a prober, a site on the internet and connections that are open, if it is `probed`."""
     machine.run("mkdir", "-p", "project")
     machine.write("/root/project/vnet.toml", toml(nodes))
     machine.vnet("up", cwd="/root/project")
-    lab = Lab(machine, "project", nodes)
+    if not probed:
+        yield Lab(machine, "project", nodes, probed=False)
+        return
+    site = machine.internet_popen(*TALK, "serve", "udp", "7777", "site", stdout=subprocess.PIPE)
+    assert site.stdout
+    assert site.stdout.readline() == "ready\n"
+    lab = Lab(machine, "project", nodes, probed=True)
     lab.open()
     yield lab
     lab.prober.kill()
