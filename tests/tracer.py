@@ -1,6 +1,6 @@
 """Number packets between all pairs of guests while cuts change, and tell which arrived.
 
-tracer.py LAB     as root on a simulated machine whose labs are root's own
+tracer.py LAB [GUEST ...]     as root on a simulated machine whose labs are root's own
 
 One thread on one processor sends everything, IPv4 and IPv6 in turn, so packets pass the bridge in the order of their
 numbers. It says `ready` once all pairs have been heard, sends until its stdin is closed, and prints one line of 0 (lost) and
@@ -30,13 +30,18 @@ def pairs(names: list[str]) -> list[tuple[str, str]]:
 class Tracer:
     """The guests' sockets, and the numbers of what arrived."""
 
-    def __init__(self, lab: str) -> None:
+    def __init__(self, lab: str, chosen: list[str]) -> None:
         with open(f"/run/vnet/0/labs/{lab}/nodes", encoding="utf-8") as file:
             rows = [line.split() for line in file.read().split("\n")[2:] if line]
-        self.guests = {name: Guest(name, netns, ip) for name, netns, ip in rows if name not in ("bridge", "gateway")}
+        places = {name: (netns, ip) for name, netns, ip in rows}
+        names = chosen or [name for name in places if name not in ("bridge", "gateway")]
+        self.guests = {name: Guest(name, *places[name]) for name in names}
         self.sockets = [sock for guest in self.guests.values() for sock in (guest.udp, guest.udp6)]
         for sock in self.sockets:
-            sock.setsockopt(socket.SOL_SOCKET, 33, BUFFER)  # SO_RCVBUFFORCE
+            for option in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
+                sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+        self.local = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.local.bind(("127.0.0.1", 0))
         self.arrived, self.sent = set[int](), 0
         self.sends = [
             send
@@ -49,10 +54,18 @@ class Tracer:
         for sock, address in self.sends:
             sock.sendto(b"%d" % self.sent, address)
             self.sent += 1
+        self.settle()
         for sock in self.sockets:
             with suppress(BlockingIOError):
                 while True:
                     self.arrived.add(int(sock.recv(20)))
+
+    def settle(self) -> None:
+        """Wait until the processor's queue of packets has been gone through, a round for each hop: it holds 1,000."""
+        for _ in range(3):
+            self.local.sendto(b"", self.local.getsockname())
+            assert select.select([self.local], [], [], LIMIT_S)[0], "the loopback is silent"
+            self.local.recv(1)
 
     def warm(self) -> None:
         """Let every guest find every other, then begin anew."""
@@ -67,10 +80,10 @@ class Tracer:
         self.arrived, self.sent = set(), 0
 
 
-def main(lab: str) -> None:
+def main(lab: str, chosen: list[str]) -> None:
     """Trace until stdin is closed."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    tracer = Tracer(lab)
+    tracer = Tracer(lab, chosen)
     tracer.warm()
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
@@ -79,4 +92,4 @@ def main(lab: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])
