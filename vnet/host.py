@@ -5,6 +5,7 @@ Everything here runs as root on the machine itself; nothing else does.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from vnet.command import Command, Maker, Script, Stages, Write
@@ -39,6 +40,13 @@ def pins_folder(uid: int) -> str:
 def link_mark(gateway: Gateway) -> str:
     """Name the file that tells other users whose link this is."""
     return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
+
+
+def link_holders() -> dict[str, int]:
+    """Map the interface of each vnet on this host to its owner, as the marks tell."""
+    names = os.listdir(RUN) if os.path.isdir(RUN) else ()
+    marks = (name.removeprefix("link-").rpartition(".") for name in names if name.startswith("link-"))
+    return {interface: int(uid) for interface, _, uid in marks}
 
 
 def pins_stand(gateway: Gateway) -> bool:

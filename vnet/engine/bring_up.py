@@ -63,7 +63,9 @@ def announce(context: Context, settings: Settings, *, quiet: bool = False) -> No
     if quiet or context.gateway() or context.rights.way == "root":
         return
     from vnet.engine import show
+    from vnet.workers.rights import sudo
 
+    sudo()
     context.say("the gateway is made once, as root. These commands will run under sudo:")
     for step in (StateStep(gateway.uid, gateway.gid), host_step(gateway)):
         for line in show.lines(step, "up", gateway.way):

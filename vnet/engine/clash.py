@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from vnet.errors import UsageError
-from vnet.host import RUN
+from vnet.host import link_holders
 from vnet.kernel.runner import capture, tool
 from vnet.model import Gateway
 
@@ -55,7 +54,7 @@ def _holder(link: dict[str, Any], uid: int) -> str:
     """Name who a link belongs to, as its user would."""
     name = link.get("ifname", "")
     kind = link.get("linkinfo", {}).get("info_kind", "")
-    owner = _vnet_owner(name)
+    owner = link_holders().get(name)
     if owner is not None:
         return f"{name}, the vnet of {'yourself' if owner == uid else _user(owner)}"
     if name == "docker0":
@@ -65,15 +64,6 @@ def _holder(link: dict[str, Any], uid: int) -> str:
     if kind in ("tun", "wireguard") or name.startswith(VPN):
         return f"{name}, a VPN"
     return f"{name or 'a route'}{f' ({kind})' if kind else ''}"
-
-
-def _vnet_owner(name: str) -> int | None:
-    """Tell whose vnet a link belongs to, as the records have it."""
-    for entry in os.listdir(RUN) if os.path.isdir(RUN) else ():
-        interface, _, uid = entry.removeprefix("link-").rpartition(".")
-        if entry.startswith("link-") and interface == name:
-            return int(uid)
-    return None
 
 
 def _user(uid: int) -> str:

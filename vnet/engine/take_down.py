@@ -14,7 +14,7 @@ from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, LabRecord
 from vnet.errors import NotUpError
 from vnet.guest import GuestsStep
-from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, pins_stand
+from vnet.host import NETNS_MARK, HostStep, StateStep, link_holders, pins_stand
 from vnet.model import Gateway
 
 
@@ -132,9 +132,13 @@ def gateway_down(context: Context) -> list[str]:
 
 
 def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
-    """Take the gateway away. While another user has one, the host goes on forwarding for him."""
-    others = [name for name in os.listdir(RUN) if name.isdigit() and int(name) != context.records.uid]
-    folder = os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
+    """Take the gateway away.
+
+    While another user has one, the host goes on forwarding for him, and /run/netns stays: to remove it takes away what
+    is mounted there in any mount namespace, and so all his pins.
+    """
+    others = set(link_holders().values()) - {context.records.uid}
+    folder = not others and os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
     context.records.write_gateway(record._replace(state="removing"))
     view = {"gateway": record.gateway}

@@ -23,20 +23,26 @@ def way_of_caller(uid: int) -> Way:
     if uid == 0:
         return "root"
     try:
-        runner.tool("sudo")
-    except CommandError:
-        raise VnetError("making the gateway takes root once: run vnet-up as root, or install sudo") from None
-    try:
         runner.capture(("unshare", "--user", "--map-root-user", "--net", "--mount", "true"))
     except CommandError:
         return "sudo"
     return "userns"
 
 
+def sudo() -> str:
+    """Find sudo."""
+    try:
+        return runner.tool("sudo")
+    except CommandError:
+        raise VnetError(
+            "the gateway is made, mended and taken away by root: run this as root, or install sudo"
+        ) from None
+
+
 def sudo_argv() -> list[str]:
     """Call sudo; where nobody could type a password it fails at once instead of asking for one."""
     quiet = [] if sys.stdin is not None and sys.stdin.isatty() else ["-n"]
-    return [runner.tool("sudo"), *quiet, "--"]
+    return [sudo(), *quiet, "--"]
 
 
 def enter_labs(gateway: Gateway) -> None:

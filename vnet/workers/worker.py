@@ -42,6 +42,10 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "probe": probe.reached, "inodes": observe.inodes, "end": processes.end,
 }  # fmt: skip
 
+#: What to say of a worker that is gone in the middle of its work, and of one that sudo never started.
+GONE = "the worker ended before its work was done; run vnet-up or vnet-down again"
+REFUSED = "sudo did not let vnet in: run it on a terminal where it can ask for your password, or run it as root"
+
 
 class Worker:
     """The parent's end of a worker."""
@@ -50,6 +54,7 @@ class Worker:
         self.pid = pid
         self.show: Callable[[str, Step], None] | None = None
         self.file = channel.makefile("rwb")
+        self.gone = GONE
         channel.close()
 
     def do(self, way: str, step: Step) -> list[str]:
@@ -78,7 +83,8 @@ class Worker:
             except OSError:
                 line = b""
         if not line:
-            raise CommandError("the worker ended before its work was done; run vnet-up or vnet-down again")
+            raise CommandError(self.gone)
+        self.gone = GONE
         answer = json.loads(line)
         if "error" in answer:
             raise CommandError(answer["error"])
@@ -107,7 +113,9 @@ def under_sudo(argv: Sequence[str]) -> Worker:
     actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
     pid = os.posix_spawn(argv[0], [*argv], os.environ, file_actions=actions)
     theirs.close()
-    return Worker(pid, ours)
+    made = Worker(pid, ours)
+    made.gone = REFUSED
+    return made
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
