@@ -28,7 +28,7 @@ def exec_argv(lab_name: str, node_name: str, root: bool = False) -> list[str]:
     """
     program = f"{__file__.rpartition('/')[0]}/exec.py"
     lab = ["-n", lab_name] if lab_name else []
-    return [sys.executable, "-I", program, *lab, *(["--root"] if root else []), node_name, "--"]
+    return [sys.executable, "-I", "-S", program, *lab, *(["--root"] if root else []), node_name, "--"]
 
 
 @dataclass(frozen=True)

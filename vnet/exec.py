@@ -17,10 +17,16 @@ import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, 
 
 from vnet.errors import NotUpError, UsageError, VnetError
 from vnet.kernel import namespace
+from vnet.nodes import Node, caller, find_lab, labs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Exit statuses of vnet-exec alone.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 RUN, PINS = "/run/vnet", "/run/netns"
+TOO_DEEP = "started from within a node, by what vnet-exec started from within a node: give the first of them --root"
 USAGE = "usage: vnet-exec [-f FILE] [-n LAB] [--root] NODE [--] COMMAND [ARG ...]"
 
 
@@ -29,77 +35,32 @@ class Call:
 
     def __init__(self, argv: list[str]) -> None:
         """Read the words up to NODE; what comes behind is the command's."""
-        self.root, self.lab, self.file = False, "", ""
+        self.root = self.verbose = self.debug = False
+        self.lab, self.file, self.asks = "", "", ""
         words = list(argv)
         while words and words[0].startswith("-") and words[0] != "--":
             self._option(words.pop(0), words)
         if words[:1] == ["--"]:
             words.pop(0)
+        if self.asks:
+            return
         if len(words) < 2 or words[1:] == ["--"]:
-            raise UsageError(USAGE)
+            raise UsageError(f"{'COMMAND' if words else 'NODE'} is missing; {USAGE}")
         self.node = words.pop(0)
         self.command = words[1:] if words[0] == "--" else words
 
     def _option(self, word: str, words: list[str]) -> None:
-        """Read one option."""
-        if word == "--root":
-            self.root = True
-        elif word in ("-n", "-f"):
-            if not words:
+        """Read one option; short ones may have their value joined on."""
+        if word[:2] in ("-n", "-f"):
+            if not word[2:] and not words:
                 raise UsageError(f"{word}: a value is missing; {USAGE}")
-            setattr(self, {"-n": "lab", "-f": "file"}[word], words.pop(0))
-        elif word not in ("-q", "-v", "--debug"):
+            setattr(self, {"-n": "lab", "-f": "file"}[word[:2]], word[2:] or words.pop(0))
+        elif word in ("-h", "--help", "--version"):
+            self.asks = word
+        elif word in ("--root", "-v", "--debug"):
+            setattr(self, {"--root": "root", "-v": "verbose", "--debug": "debug"}[word], True)
+        elif word != "-q":
             raise UsageError(f"{word}: not an option of vnet-exec; {USAGE}")
-
-
-class Node:
-    """A node of a lab, and what it takes to get there: read from the lab's file `nodes`."""
-
-    def __init__(self, folder: str, lab: str, name: str) -> None:
-        """Find a node by name; with no lab, the gateway."""
-        self.folder = f"{folder}/labs/{lab}" if lab else folder
-        self.way, self.uid, self.gid, _, rows = read_nodes(self.folder)
-        self.lab, self.name = lab, name
-        if name not in rows:
-            raise NotUpError(f"{name}: not a node of the lab {lab}; its nodes are {' '.join(rows)}")
-        self.netns, self.ip = rows[name]
-
-
-def read_nodes(folder: str) -> tuple[str, int, int, str, dict[str, tuple[str, str]]]:
-    """Read a lab's way, owner, file and nodes (see `files.nodes`)."""
-    try:
-        with open(f"{folder}/nodes", encoding="utf-8") as file:
-            head, project, *lines = file.read().split("\n")
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotUpError(f"the lab {os.path.basename(folder)} is not up; vnet-up brings it up") from None
-    way, uid, gid = head.split()
-    rows = {name: (netns, ip) for name, netns, ip in (line.split() for line in lines if line)}
-    return way, int(uid), int(gid), project, rows
-
-
-def caller() -> int:
-    """Tell the caller's user id on the host, also from inside a guest where he is root (user_namespaces(7))."""
-    uid, of_lab = os.getuid(), os.environ.get("VNET_UID", "")
-    if uid == 0 and of_lab.isdigit():  # root in a lab is still its owner; root of the host may be whom he likes
-        return int(of_lab)
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        for line in file:
-            inside, outside, count = map(int, line.split())
-            if inside <= uid < inside + count:
-                return outside + uid - inside
-    return uid
-
-
-def find_lab(call_lab: str, call_file: str, folder: str) -> str:
-    """Name the lab that is meant: `-n`, `-f`, VNET_LAB, VNET_FILE, or the project of the working directory."""
-    if call_lab or (not call_file and os.environ.get("VNET_LAB")):
-        return _checked(call_lab or os.environ["VNET_LAB"])
-    path = call_file or os.environ.get("VNET_FILE") or _project()
-    wanted = os.path.abspath(path) if path else ""
-    for lab in _labs(folder):
-        if read_nodes(f"{folder}/labs/{lab}")[3] == wanted and (wanted or lab == os.path.basename(os.getcwd())):
-            return lab
-    raise NotUpError(f"no lab of {wanted or os.getcwd()} is up; vnet-up brings it up, -n LAB names another")
 
 
 def _lab(call: Call, folder: str) -> str:
@@ -111,40 +72,14 @@ def _lab(call: Call, folder: str) -> str:
         if alone:
             return ""
         raise
-    return "" if alone and name not in _labs(folder) else name
-
-
-def _checked(lab: str) -> str:
-    """Refuse what can't be the name of a lab, as it is about to be part of a path."""
-    if "/" in lab or lab.startswith(".") or not lab.isprintable():
-        raise UsageError(f"{lab!r}: not the name of a lab")
-    return lab
-
-
-def _labs(folder: str) -> list[str]:
-    """Name all labs that have nodes; one that is just being made has none yet."""
-    try:
-        names = sorted(os.listdir(f"{folder}/labs"))
-    except OSError:
-        return []
-    return [name for name in names if os.path.exists(f"{folder}/labs/{name}/nodes")]
-
-
-def _project() -> str:
-    """Find vnet.toml in the working directory or above."""
-    here = os.getcwd()
-    while True:
-        path = os.path.join(here, "vnet.toml")
-        if os.path.exists(path):
-            return path
-        if here == "/":
-            return ""
-        here = os.path.dirname(here)
+    return "" if alone and name not in labs(folder) else name
 
 
 def enter(node: Node, *, root: bool) -> None:
     """Go into a node: its network, host name, hosts file and resolver, as the caller or as the lab's root."""
     again = _enter_users(node, root=root) if node.way == "userns" else False
+    if not namespace.is_pin(f"{PINS}/{node.netns}"):
+        raise NotUpError(f"{node.name}: its namespace is gone; vnet-up makes it anew")
     namespace.setns(f"{PINS}/{node.netns}", namespace.NEWNET)
     namespace.unshare(namespace.NEWNS | namespace.NEWUTS)
     namespace.mount("none", "/", flags=namespace.MS_SLAVE | namespace.MS_REC)
@@ -169,7 +104,10 @@ def _enter_users(node: Node, *, root: bool) -> bool:
         os.close(mnt)
         return False
     if os.stat("/proc/self/ns/user").st_ino != os.stat(f"{folder}/admin").st_ino:
-        namespace.setns(f"{folder}/admin", namespace.NEWUSER)
+        try:
+            namespace.setns(f"{folder}/admin", namespace.NEWUSER)
+        except PermissionError:
+            raise VnetError(TOO_DEEP) from None
     return not root
 
 
@@ -198,20 +136,27 @@ def _cover(source: str, target: str) -> None:
 
 def environment(node: Node) -> dict[str, str]:
     """Tell the command where it is, and put vnet's commands on its PATH."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    programs = (
-        f"{here}/bin" if os.path.exists(f"{here}/bin/vnet-exec") else os.path.dirname(os.path.abspath(sys.argv[0]))
-    )
     path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    programs = _programs()
     if programs not in path.split(":"):
         path = f"{programs}:{path}"
     return {**os.environ, "PATH": path, "VNET_LAB": node.lab, "VNET_NODE": node.name, "VNET_IP": node.ip,
             "VNET_UID": str(node.uid)}  # fmt: skip
 
 
+def _programs() -> str:
+    """Find the folder of vnet's commands: the checkout's bin/, or where an installation put the console scripts."""
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    started = os.path.dirname(os.path.abspath(sys.argv[0]))
+    for folder in (f"{checkout}/bin", started, os.path.dirname(sys.executable)):
+        if os.path.exists(f"{folder}/vnet-partition"):
+            return folder
+    return started
+
+
 def become(command: list[str], env: dict[str, str]) -> int:
     """Become the command; returns only where that fails, with the exit status that says why."""
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and the command would
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and the command would inherit that
         _signal.signal(number, _signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, env)  # noqa: S606
@@ -223,44 +168,72 @@ def become(command: list[str], env: dict[str, str]) -> int:
         return NOT_EXECUTABLE
 
 
-def run(argv: list[str]) -> int:
+def run(call: Call) -> int:
     """Do what the command line says."""
-    call = Call(argv)
     folder = f"{RUN}/{caller()}"
     node = Node(folder, _lab(call, folder), call.node)
-    env, here = environment(node), os.getcwd()
-    if node.way == "sudo" and os.geteuid():
-        return _through_sudo(node, call, env, here)
-    enter(node, root=call.root)
+    env, here, command = environment(node), _here(), call.command
+    if node.way == "sudo" and os.geteuid():  # `root.py` goes into the node, gives its rights up and becomes the command
+        from vnet.workers.sudo import exec_argv
+
+        command, env = exec_argv(node, command, env, here, root=call.root), dict(os.environ)
+    else:
+        enter(node, root=call.root)
+        go(here)
+    if call.verbose:
+        from shlex import join
+
+        print("[#]", join(command), file=sys.stderr, flush=True)
+    return become(command, env)
+
+
+def _here() -> str:
+    """Name the working directory; empty where it was removed."""
     try:
-        os.chdir(here)
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def go(here: str) -> None:
+    """Go back to the working directory, in the node's view of the files."""
+    try:
+        os.chdir(here or "/")
     except OSError:
         os.chdir("/")
-    return become(call.command, env)
-
-
-def _through_sudo(node: Node, call: Call, env: dict[str, str], here: str) -> int:
-    """Become sudo, which becomes `root.py`, which goes into the node, gives its rights up and becomes the command."""
-    from vnet.workers.sudo import exec_argv
-
-    return become(exec_argv(node, call.command, env, here, root=call.root), dict(os.environ))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run, and turn errors into words and exit statuses."""
-    words = sys.argv[1:] if argv is None else argv
-    if words[:1] in (["--help"], ["-h"], ["--version"]):
+    """Do what the command line says, or say why not."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # Ctrl-C ends it without a traceback
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    try:
+        call = Call(sys.argv[1:] if argv is None else argv)
+    except VnetError as error:
+        return _tell(error)
+    if call.asks:
         from vnet.cli import describe
 
-        return describe("exec", words[0])
+        return describe("exec", call.asks)
+    return run(call) if call.debug else told(lambda: run(call))
+
+
+def told(act: Callable[[], int]) -> int:
+    """Do something, and turn its errors into words and exit statuses."""
     try:
-        return run(words)
-    except VnetError as error:
-        print(f"vnet-exec: {error}", file=sys.stderr)
-        return error.status if error.status != 1 else FAILED
-    except OSError as error:
-        print(f"vnet-exec: {error.filename or 'the kernel'}: {error.strerror}", file=sys.stderr)
-        return FAILED
+        return act()
+    except (VnetError, OSError) as error:
+        return _tell(error)
+
+
+def _tell(error: VnetError | OSError) -> int:
+    """Say why it failed; gives the exit status for that."""
+    if isinstance(error, VnetError):
+        words, status = str(error), error.status if error.status != 1 else FAILED
+    else:
+        words, status = f"{error.filename or 'the kernel'}: {error.strerror}", FAILED
+    print(f"vnet-exec: {words}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from vnet.engine.context import Context
-from vnet.exec import caller
 from vnet.hooks import Hooks
+from vnet.nodes import caller
 from vnet.step import Step
 
 __all__ = ["caller", "session"]

@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _named(options: argparse.Namespace) -> str:
     """Name the lab to take away where the settings can't be read any more: as the record has it."""
-    from vnet.exec import find_lab
+    from vnet.nodes import find_lab
 
     return find_lab(options.lab or "", options.file or "", records.Records(caller()).folder)

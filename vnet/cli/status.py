@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vnet.exec import caller
+from vnet.nodes import caller
 from vnet.picture import status
 
 

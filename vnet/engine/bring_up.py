@@ -63,7 +63,7 @@ def announce(context: Context, settings: Settings, *, quiet: bool = False) -> No
     if quiet or context.gateway() or context.rights.way == "root":
         return
     from vnet.engine import show
-    from vnet.workers.rights import sudo
+    from vnet.workers.sudo import sudo
 
     sudo()
     context.say("the gateway is made once, as root. These commands will run under sudo:")
@@ -95,7 +95,8 @@ def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) 
             context.hooks.up("vnet_before_gateway_up", gateway=wanted)
             context.host().do("up", step)
             context.labs(wanted).do("up", GatewayStep(wanted))
-            context.records.write_file("nodes", "".join(files.gateway_nodes(wanted)))
+            for name, text in files.gateway_texts(wanted).items():
+                context.records.write_file(name, text)
             context.hooks.up("vnet_after_gateway_up", gateway=wanted)
         context.records.write_gateway(record._replace(state="up"))
     except BaseException:

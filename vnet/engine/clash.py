@@ -10,7 +10,8 @@ from typing import Any
 
 from vnet.errors import UsageError
 from vnet.host import link_holders
-from vnet.kernel.runner import capture, tool
+from vnet.kernel.path import tool
+from vnet.kernel.runner import capture
 from vnet.model import Gateway
 
 #: Routes that a VPN lays over everything, two halves of it: they are no clash.

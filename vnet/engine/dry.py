@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from vnet.engine import files, show
 from vnet.engine.claims import Claims
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, LabRecord, Records
+from vnet.engine.records import GATEWAY_FILES, GatewayRecord, LabRecord, Records
 from vnet.hooks import Hooks
 from vnet.kernel import processes
 from vnet.model import Gateway, Lab, Way
@@ -81,7 +81,7 @@ class DryRecords(Records):
     def remove_gateway(self) -> None:
         """Print how its files go."""
         self._gateway.append(None)
-        self._out(join(("rm", "-f", f"{self.folder}/nodes", f"{self.folder}/gateway.json")))
+        self._out(join(("rm", "-f", *(f"{self.folder}/{name}" for name in GATEWAY_FILES))))
 
     def lab(self, name: str) -> LabRecord | None:
         """Read a lab's record, or the one that took its place."""

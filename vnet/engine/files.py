@@ -13,8 +13,12 @@ RESOLV = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 def hosts(lab: Lab, of_host: str) -> str:
     """Write /etc/hosts: the lab's names first, then what the host's own file says."""
     nodes = [(guest.ip, guest.name) for guest in lab.guests]
-    nodes += [(lab.bridge_ip, "bridge"), (lab.gateway.ip, "gateway"), (lab.gateway.host_ip, "host")]
-    lines = [f"{ip}\t{name}" for ip, name in nodes]
+    return _hosts([*nodes, (lab.bridge_ip, "bridge")], lab.gateway, of_host)
+
+
+def _hosts(nodes: list[tuple[IPv4Address, str]], gateway: Gateway, of_host: str) -> str:
+    """Write such a file for some nodes, gateway and host."""
+    lines = [f"{ip}\t{name}" for ip, name in (*nodes, (gateway.ip, "gateway"), (gateway.host_ip, "host"))]
     return "\n".join(("127.0.0.1\tlocalhost", *lines, of_host.strip(), ""))
 
 
@@ -66,6 +70,15 @@ def texts(lab: Lab, dns: str) -> dict[str, str]:
         "hosts": hosts(lab, read("/etc/hosts")),
         "resolv.conf": resolv_conf(dns, [read(path) for path in RESOLV]),
         "nodes": nodes(lab),
+    }
+
+
+def gateway_texts(gateway: Gateway) -> dict[str, str]:
+    """Write the same for the gateway, where it is entered for no lab's sake."""
+    return {
+        "hosts": _hosts([], gateway, read("/etc/hosts")),
+        "resolv.conf": resolv_conf("auto", [read(path) for path in RESOLV]),
+        "nodes": "".join(gateway_nodes(gateway)),
     }
 
 

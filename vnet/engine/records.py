@@ -1,6 +1,6 @@
 """The records: what was made, written down before it is made, and how far it got.
 
-    /run/vnet/UID/gateway.json            the gateway
+    /run/vnet/UID/gateway.json            the gateway; beside it its own {hosts,resolv.conf,nodes}
     /run/vnet/UID/labs/NAME/record.json   a lab
     /run/vnet/UID/labs/NAME/{hosts,resolv.conf,nodes}   what vnet-exec reads
     /run/vnet/UID/{numbers,ports}/        what labs hold that no other may, see `claims.py`
@@ -27,6 +27,8 @@ from vnet.host import RUN, state_folder
 from vnet.model import Gateway, Lab
 
 SCHEMA = 1
+#: The gateway's record, and what vnet-exec reads to go there; the record is the last to go.
+GATEWAY_FILES = ("nodes", "hosts", "resolv.conf", "gateway.json")
 #: Seconds to wait for another vnet on the same lab.
 LOCK_S = 120.0
 
@@ -159,7 +161,7 @@ class Records:
 
     def remove_gateway(self) -> None:
         """Forget the gateway."""
-        for name in ("nodes", "gateway.json"):
+        for name in GATEWAY_FILES:
             with suppress(FileNotFoundError):
                 os.unlink(f"{self.folder}/{name}")
 

@@ -15,15 +15,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from typing import NamedTuple
 
 from vnet.command import HOST, Action, Command, Maker, Script, Stages, Write
 from vnet.errors import CommandError
 from vnet.kernel import namespace
+from vnet.kernel.path import PATH, tool
 
-#: Where tools are looked for: never the caller's PATH, which may lead anywhere when root looks.
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What tools get to see of the environment: nothing of the caller's (LD_PRELOAD, BASH_ENV).
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "XTABLES_LOCKFILE": "/run/xtables.lock"}
 #: Processes in flight: two cores, and one to wait for the kernel's locks.
@@ -165,15 +163,6 @@ def _readable(fd: int, limit_s: float) -> bool:
     import select
 
     return bool(select.select([fd], [], [], limit_s)[0])
-
-
-@cache
-def tool(name: str) -> str:
-    """Find a tool in the fixed PATH."""
-    for folder in PATH.split(":"):
-        if os.access(f"{folder}/{name}", os.X_OK):
-            return f"{folder}/{name}"
-    raise CommandError(f"{name}: not found in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
 
 
 def _write(action: Write) -> None:

@@ -6,16 +6,15 @@ Nothing else in vnet asks who the caller is. A worker of the right sort does the
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 
-from vnet.errors import CommandError, VnetError
+from vnet.errors import CommandError
 from vnet.host import pins_folder
 from vnet.kernel import namespace, runner
 from vnet.model import Gateway, Way
 from vnet.step import Step
 from vnet.workers import worker
-from vnet.workers.sudo import program
+from vnet.workers.sudo import sudo_argv
 
 
 def way_of_caller(uid: int) -> Way:
@@ -27,22 +26,6 @@ def way_of_caller(uid: int) -> Way:
     except CommandError:
         return "sudo"
     return "userns"
-
-
-def sudo() -> str:
-    """Find sudo."""
-    try:
-        return runner.tool("sudo")
-    except CommandError:
-        raise VnetError(
-            "the gateway is made, mended and taken away by root: run this as root, or install sudo"
-        ) from None
-
-
-def sudo_argv() -> list[str]:
-    """Call sudo; where nobody could type a password it fails at once instead of asking for one."""
-    quiet = [] if sys.stdin is not None and sys.stdin.isatty() else ["-n"]
-    return [sudo(), *quiet, "--"]
 
 
 def enter_labs(gateway: Gateway) -> None:
@@ -87,10 +70,12 @@ class Rights:
     def _start(self, kind: str, gateway: Gateway | None) -> worker.Worker:
         """Start a worker once."""
         if kind not in self.started:
-            if kind == "sudo":
-                made = worker.under_sudo([*sudo_argv(), *program()])
-            else:
-                made = worker.fork(lambda: enter_labs(gateway) if gateway else None)
+            forked = kind != "sudo"
+            made = (
+                worker.fork(lambda: enter_labs(gateway) if gateway else None)
+                if forked
+                else worker.under_sudo(sudo_argv())
+            )
             made.show = self.show
             self.started[kind] = made
         return self.started[kind]

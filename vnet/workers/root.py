@@ -28,9 +28,10 @@ def main(argv: list[str]) -> int:
         return 2
     os.umask(0o022)
     if argv[:1] == ["exec"]:
+        from vnet.exec import told
         from vnet.workers import sudo
 
-        return sudo.exec_in(int(uid), argv[1:])
+        return told(lambda: sudo.exec_in(int(uid), argv[1:]))
     from vnet.workers import worker
 
     worker.serve_sudo(int(uid))

@@ -10,25 +10,36 @@ import os
 import sys
 
 from vnet import exec as run_in
-from vnet.errors import UsageError
+from vnet.errors import CommandError, UsageError, VnetError
+from vnet.kernel.path import tool
+from vnet.nodes import Node
 
 
-def program() -> list[str]:
-    """Tell how to start the part that runs under sudo."""
+def sudo() -> str:
+    """Find sudo."""
+    try:
+        return tool("sudo")
+    except CommandError:
+        raise VnetError(
+            "the gateway is made, mended and taken away by root: run this as root, or install sudo"
+        ) from None
+
+
+def sudo_argv(*options: str) -> list[str]:
+    """Start the part that runs under sudo; where nobody could type a password sudo fails at once, and asks for none."""
     here = os.path.dirname(os.path.abspath(__file__))
-    return [sys.executable, "-I", "-B", f"{here}/root.py"]
+    quiet = [] if sys.stdin is not None and sys.stdin.isatty() else ["-n"]
+    return [sudo(), *quiet, "--", sys.executable, "-I", "-B", *options, f"{here}/root.py"]
 
 
-def exec_argv(node: run_in.Node, command: list[str], env: dict[str, str], here: str, *, root: bool) -> list[str]:
+def exec_argv(node: Node, command: list[str], env: dict[str, str], here: str, *, root: bool) -> list[str]:
     """Write the argv of the caller's side."""
-    from vnet.workers.rights import sudo_argv
-
     path = f"{run_in.RUN}/{node.uid}/environment.{os.getpid()}"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
     who = "root" if root else "caller"
-    return [*sudo_argv(), *program(), "exec", node.lab, node.name, who, path, here, *command]
+    return [*sudo_argv("-S"), "exec", node.lab, node.name, who, path, here, *command]
 
 
 def exec_in(uid: int, argv: list[str]) -> int:
@@ -37,15 +48,12 @@ def exec_in(uid: int, argv: list[str]) -> int:
     folder = f"{run_in.RUN}/{uid}"
     if os.path.dirname(path) != folder or "/" in lab or lab.startswith("."):
         raise UsageError(f"{path}: not a file of vnet-exec's")
-    node = run_in.Node(folder, lab, name)
+    node = Node(folder, lab, name)
     env = _take(path, uid)
     run_in.enter(node, root=True)
     if who != "root":
         _become_caller(uid)
-    try:
-        os.chdir(here)
-    except OSError:
-        os.chdir("/")
+    run_in.go(here)
     return run_in.become(command, env)
 
 

@@ -1,0 +1,93 @@
+"""Which lab and which node a command line means: found in the files `nodes` of the caller's labs.
+
+vnet-exec stands on this, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from vnet.errors import NotUpError, UsageError, VnetError
+
+
+class Node:
+    """A node of a lab, and what it takes to get there: read from the lab's file `nodes`."""
+
+    def __init__(self, folder: str, lab: str, name: str) -> None:
+        """Find a node by name; with no lab, the gateway."""
+        self.folder = f"{folder}/labs/{lab}" if lab else folder
+        if not lab and not os.path.exists(f"{folder}/nodes"):
+            raise NotUpError("the gateway is not up; vnet-up brings it up, with a lab")
+        self.way, self.uid, self.gid, _, rows = read_nodes(self.folder)
+        self.lab, self.name = lab, name
+        if name not in rows:
+            raise NotUpError(f"{name}: not a node of the lab {lab}; its nodes are {' '.join(rows)}")
+        self.netns, self.ip = rows[name]
+
+
+def read_nodes(folder: str) -> tuple[str, int, int, str, dict[str, tuple[str, str]]]:
+    """Read a lab's way, owner, file and nodes (see `files.nodes`)."""
+    try:
+        with open(f"{folder}/nodes", encoding="utf-8") as file:
+            head, project, *lines = file.read().split("\n")
+        way, uid, gid = head.split()
+        rows = {name: (netns, ip) for name, netns, ip in (line.split() for line in lines if line)}
+        return way, int(uid), int(gid), project, rows
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotUpError(f"the lab {os.path.basename(folder)} is not up; vnet-up brings it up") from None
+    except ValueError:
+        raise VnetError(f"{folder}/nodes: not as vnet wrote it; vnet-up writes it anew") from None
+
+
+def caller() -> int:
+    """Tell the caller's user id on the host, also from inside a guest where he is root (user_namespaces(7))."""
+    uid, of_lab = os.getuid(), os.environ.get("VNET_UID", "")
+    if uid == 0 and of_lab.isdigit():  # root in a lab is still its owner; root of the host may be whom he likes
+        return int(of_lab)
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
+        for line in file:
+            inside, outside, count = map(int, line.split())
+            if inside <= uid < inside + count:
+                found = outside + uid - inside
+                return found if found or not uid else uid  # in a node that was entered from within a node
+    return uid
+
+
+def find_lab(call_lab: str, call_file: str, folder: str) -> str:
+    """Name the lab that is meant: `-n`, `-f`, VNET_LAB, VNET_FILE, or the project of the working directory."""
+    if call_lab or (not call_file and os.environ.get("VNET_LAB")):
+        return _checked(call_lab or os.environ["VNET_LAB"])
+    path = call_file or os.environ.get("VNET_FILE") or _project()
+    wanted = os.path.abspath(path) if path else ""
+    for lab in labs(folder):
+        if read_nodes(f"{folder}/labs/{lab}")[3] == wanted and (wanted or lab == os.path.basename(os.getcwd())):
+            return lab
+    raise NotUpError(f"no lab of {wanted or os.getcwd()} is up; vnet-up brings it up, -n LAB names another")
+
+
+def _checked(lab: str) -> str:
+    """Refuse what can't be the name of a lab, as it is about to be part of a path."""
+    if "/" in lab or lab.startswith(".") or not lab.isprintable():
+        raise UsageError(f"{lab!r}: not the name of a lab")
+    return lab
+
+
+def labs(folder: str) -> list[str]:
+    """Name all labs that have nodes; one that is just being made has none yet."""
+    try:
+        names = sorted(os.listdir(f"{folder}/labs"))
+    except OSError:
+        return []
+    return [name for name in names if os.path.exists(f"{folder}/labs/{name}/nodes")]
+
+
+def _project() -> str:
+    """Find vnet.toml in the working directory or above."""
+    here = os.getcwd()
+    while True:
+        path = os.path.join(here, "vnet.toml")
+        if os.path.exists(path):
+            return path
+        if here == "/":
+            return ""
+        here = os.path.dirname(here)
