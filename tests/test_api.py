@@ -36,9 +36,9 @@ def test_commands_go_through_vnet_exec() -> None:
     """By the path of its program; with no lab only the gateway can be meant."""
     program = str(REPO / "vnet/exec.py")
     assert api.exec_argv("shop", "nginx", root=True) == [
-        sys.executable, "-I", program, "-n", "shop", "--root", "nginx", "--",
+        sys.executable, "-I", "-S", program, "-n", "shop", "--root", "nginx", "--",
     ]  # fmt: skip
-    assert api.exec_argv("", "gateway") == [sys.executable, "-I", program, "gateway", "--"]
+    assert api.exec_argv("", "gateway") == [sys.executable, "-I", "-S", program, "gateway", "--"]
 
 
 def test_exec_gives_text_and_raises_with_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
