@@ -74,10 +74,11 @@ class StateStep(NamedTuple):
         )  # fmt: skip
 
     def down(self) -> Stages:
-        """Remove them: the records are gone by then."""
-        folder = state_folder(self.uid)
-        paths = (f"{folder}/labs", f"{folder}/locks", folder)
-        return (((Command(("rm", "-rf", "--one-file-system", "--", *paths)), Command(("rmdir", "--", RUN))),),)
+        """Remove them: the records are gone by then. They get another name first, lest a new vnet locks what is about to go."""
+        folder, old = state_folder(self.uid), f"{state_folder(self.uid)}.old"
+        remove = ("rm", "-rf", "--one-file-system", "--")
+        rename = Command(("mv", "-T", "--", folder, old), tidies=True)
+        return (((Command((*remove, old)), rename, Command((*remove, old)), Command(("rmdir", "--", RUN))),),)
 
 
 class HostStep(NamedTuple):

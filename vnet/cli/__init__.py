@@ -61,6 +61,11 @@ def run(verb: str, words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"vnet-{verb}: {error.filename or 'the kernel'}: {error.strerror}", file=sys.stderr)
+        return VnetError.status
 
 
 def parser(verb: str, module: Any) -> argparse.ArgumentParser:

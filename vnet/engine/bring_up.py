@@ -6,13 +6,14 @@ What fails is taken back from the record before the error goes on.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 
 from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
 from vnet.engine import files, plan
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, LabRecord, Records, State
+from vnet.engine.records import GatewayRecord, GoneError, LabRecord, Records, State
 from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards, write_texts
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
@@ -134,16 +135,31 @@ def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> 
 
     It is locked from the beginning, so that a vnet-down in the trap of a killed script waits until all of it is there.
     """
-    records, gateway = context.records, gateway_for(context, settings)
-    if not records.exist():
-        context.host().do("up", StateStep(gateway.uid, gateway.gid))
-    with records.lock("gateway", shared=True), records.lock(f"lab-{settings.name}"):
-        gateway = gateway_up(context, gateway)
+    records = context.records
+    with _folder(context), records.lock(f"lab-{settings.name}"):
+        gateway = gateway_up(context, gateway_for(context, settings))
         record, wanted = _allocate(context, settings, gateway, only)
         if record and record.bridge != "up":
-            _raise(remove_lab(context, record))
-            record = None
+            _raise(remove_lab(context, record))  # with all that it held
+            record, wanted = _allocate(context, settings, gateway, only)
         return _change(context, record, wanted) if record else _make(context, wanted)
+
+
+@contextmanager
+def _folder(context: Context) -> Iterator[None]:
+    """Make the records' folder where there is none, and keep it from being taken away by another vnet."""
+    records = context.records
+    with ExitStack() as stack:
+        for last in (False, False, True):
+            if not records.exist():
+                context.host().do("up", StateStep(records.uid, os.getgid()))
+            try:
+                stack.enter_context(records.lock("gateway", shared=True))
+                break
+            except GoneError:
+                if last:
+                    raise
+        yield
 
 
 def _allocate(context: Context, settings: Settings, gateway: Gateway,
@@ -196,7 +212,7 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
     )
-    changed = record._replace(lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks)
+    changed = record._replace(lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks, forwarded=not todo.forwards)
     if changed != record or added:
         context.records.write_lab(changed)
     try:
@@ -221,7 +237,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
         context.after("bridge", lab, new_bridge)
     with context.step("guests up"):
         context.before("guest", lab, added)
-        keep_cut(context, record)  # before the newcomers' first packet
+        keep_cut(context, record, heals=todo.heals)  # before the newcomers' first packet
         for step in todo.guests_steps(lab):
             labs.do("up", step)
         if todo.forwards:
@@ -240,7 +256,9 @@ def _ready(context: Context, record: LabRecord, made: tuple[str, ...]) -> LabRec
     _mend_silent(context, lab, tuple(guest.name for guest in lab.guests if guest.name not in frozenset(made)))
     names = (lab.netns, *map(lab.guest_netns, lab.guests))
     up: tuple[tuple[str, State], ...] = tuple((guest.name, "up") for guest in lab.guests)
-    done = record._replace(bridge="up", guests=up, inodes=tuple(labs.ask("inodes", netns=names).items()))
+    done = record._replace(
+        bridge="up", guests=up, forwarded=True, inodes=tuple(labs.ask("inodes", netns=names).items())
+    )
     if done != record:
         context.records.write_lab(done)
     return done

@@ -34,7 +34,7 @@ class Context:
         """Set up for a user: as his gateway was made, or as one could be."""
         records = Records(uid)
         found = records.gateway() if records.exist() else None
-        return cls(records, Rights(found.gateway.way if found else way_of_caller(uid)), hooks, say)
+        return cls(records, Rights(found.gateway.way if found else way_of_caller(uid), records.locks), hooks, say)
 
     def load_hooks(self, files: tuple[str, ...], lab: str) -> None:
         """Load hooks late: those that a record names."""
@@ -75,7 +75,7 @@ class Context:
 
     def pins(self) -> set[str]:
         """Name all network namespaces that are pinned, whoever's they are."""
-        return set(os.listdir(NETNS)) if os.path.isdir(NETNS) else {""}
+        return set(os.listdir(NETNS)) if os.path.isdir(NETNS) else set()
 
     def gateway(self) -> GatewayRecord | None:
         """Read the gateway's record, where there is one that is made whole."""

@@ -20,13 +20,14 @@ class Seen(NamedTuple):
 
     `right`: bridge and uplink have their addresses and rules. `guests`: the pinned namespaces and their inodes.
     `ports`: the guests' links on the bridge's side, and whether they are ports of it. `astray`: guests without their
-    address, or the way out. `forwarded`: the gateway leads the lab's ports to it.
+    address, or the way out. `forwarded`: the gateway leads the lab's ports to it. `cuts`: packets meet a cut's rules.
     """
 
     namespace: bool
     link: bool
     device: bool
     right: bool
+    cuts: bool
     guests: dict[str, int]
     ports: dict[str, bool]
     astray: list[str]
@@ -39,7 +40,7 @@ class Changes(NamedTuple):
     `gone`: guests of the recorded lab to take away. `bridge`: the bridge to make or to set right.
     `relinked`: guests that stand but lost their link. `attached`: guests whose link is no port of the bridge any more,
     or that lost their address or route.
-    `added`: guests to make.
+    `added`: guests to make. `heals`: a cut is in force that the record does not hold.
     """
 
     gone: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Changes(NamedTuple):
     attached: GuestsStep | None = None
     added: GuestsStep | None = None
     forwards: bool = False
+    heals: bool = False
 
     def guests_steps(self, lab: Lab) -> tuple[GuestsStep | BridgeForwardsStep, ...]:
         """List the steps on the way up, after the bridge's."""
@@ -73,11 +75,11 @@ def changes(lab: Lab, record: LabRecord | None, seen: Seen | None) -> Changes:
     attached = GuestsStep(lab, loose, namespaces=False, links=False) if loose else None
     added = _guests(lab, tuple(name for name in everyone if name not in kept))
     forwards = (
-        not seen.forwarded
+        not (seen.forwarded and record.forwarded)
         or _ports(lab) != _ports(record.lab)
         or any(guest.ports for guest in record.lab.guests if guest.name in gone)
     )  # what goes takes its forwarded ports along, also where it comes back
-    return Changes(gone, bridge, relinked, attached, added, forwards)
+    return Changes(gone, bridge, relinked, attached, added, forwards, heals=record.cut is None and seen.cuts)
 
 
 def _is_loose(lab: Lab, guest: Guest, seen: Seen) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from vnet.engine.claims import Claims
 from vnet.engine.codec import decode, encode
-from vnet.errors import VnetError
+from vnet.errors import NotUpError, VnetError
 from vnet.host import RUN, state_folder
 from vnet.model import Gateway, Lab
 
@@ -53,7 +53,8 @@ class LabRecord(NamedTuple):
 
     `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
     is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
-    worked in each time. `hooks` are the files of the settings' hooks.
+    worked in each time. `hooks` are the files of the settings' hooks. `forwarded`: the gateway forwards the lab's ports as
+    they are now.
     """
 
     lab: Lab
@@ -63,6 +64,7 @@ class LabRecord(NamedTuple):
     cut: str | None = None
     dns: str = ""
     hooks: tuple[str, ...] = ()
+    forwarded: bool = False
 
     def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
         """Set the state of some guests."""
@@ -90,6 +92,21 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+class GoneError(NotUpError):
+    """The records' folder is gone: another vnet took it away meanwhile (exit status 3)."""
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    """Say in words why a file can't be written: its disk is full, or read-only."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise GoneError(f"{path}: its folder is gone: another vnet has just taken all of yours away") from None
+    except OSError as error:
+        raise VnetError(f"{path}: can't be written: {error.strerror}; make room there, then try again") from None
+
+
 class Records:
     """The records of one user."""
 
@@ -97,13 +114,19 @@ class Records:
         self.uid = uid
         self.folder = state_folder(uid)
         self.claims = Claims(self.folder)
+        self.locks: list[int] = []
 
     def exist(self) -> bool:
-        """Tell whether the folder is there, and is safe: a real folder that only its owner can write."""
+        """Tell whether the folder is there, and is safe: a real folder that only its owner can write.
+
+        One that root has made and not given away yet is none: a vnet was killed there, and the next one goes on.
+        """
         for path, owner, mode in ((RUN, 0, 0o022), (self.folder, seen_as(self.uid), 0o077)):
             try:
                 found = os.lstat(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):
+                return False
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 != owner and not found.st_mode & mode:
                 return False
             if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, 65534) or found.st_mode & mode:
                 raise VnetError(f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
@@ -141,16 +164,18 @@ class Records:
 
     def write_lab(self, record: LabRecord) -> None:
         """Replace a lab's record."""
-        os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)
+        with _writing(f"{self.folder}/labs/{record.lab.name}"):
+            os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)
         self._write(f"{self.folder}/labs/{record.lab.name}/record.json", record)
 
     def write_file(self, name: str, text: str) -> None:
         """Write a file in place: guests have it mounted, and see the change."""
         path = f"{self.folder}/{name}"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "wb") as file:
-            file.write(text.encode())
-            file.truncate()
+        with _writing(path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            with os.fdopen(fd, "wb") as file:
+                file.write(text.encode())
+                file.truncate()
 
     def remove_lab(self, name: str) -> None:
         """Forget a lab."""
@@ -183,21 +208,24 @@ class Records:
     def _write(self, path: str, record: object) -> None:
         """Write a record beside the old one, then put it in its place."""
         data = {"schema": SCHEMA, "boot": boot_id(), **encode(record)}
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(data, file)
-        os.replace(f"{path}.new", path)
+        with _writing(path):
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                json.dump(data, file)
+            os.replace(f"{path}.new", path)
 
     @contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
-        """Hold a lock; commands inherit it, so it is free only when the last of them has ended.
+        """Hold a lock; workers and commands are handed it (`locks`), so it is free only when the last of them has ended.
 
         `gateway` is held shared by whatever needs a gateway, alone by what takes it away; `world` while numbers, the
         gateway and forwarded ports are changed; `lab-NAME` while a lab is.
         """
         fd = self._locked(f"{self.folder}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        self.locks.append(fd)
         try:
             yield
         finally:
+            self.locks.remove(fd)
             fcntl.flock(fd, fcntl.LOCK_UN)  # for the workers that were forked meanwhile, too
             os.close(fd)
 
@@ -205,8 +233,10 @@ class Records:
         """Open and lock a file; one that was removed while waiting is opened anew."""
         deadline, pause_s = time.monotonic() + LOCK_S, 0.001
         while True:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            with _writing(path):
+                with suppress(FileExistsError):
+                    os.mkdir(os.path.dirname(path), 0o700)
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             os.set_inheritable(fd, True)
             while True:
                 try:

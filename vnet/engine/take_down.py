@@ -6,13 +6,14 @@ Every function gives back what went wrong, a line each, and raises nothing for i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
-from vnet.engine.records import GatewayRecord, LabRecord
-from vnet.errors import NotUpError
+from vnet.engine.records import GatewayRecord, GoneError, LabRecord
+from vnet.errors import NotUpError, VnetError
 from vnet.guest import GuestsStep
 from vnet.host import NETNS_MARK, HostStep, StateStep, link_holders, pins_stand
 from vnet.model import Gateway
@@ -23,7 +24,7 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
     records = context.records
     if not records.exist():
         return []
-    with records.lock("gateway", shared=True), records.lock(f"lab-{name}"):
+    with suppress(GoneError), records.lock("gateway", shared=True), records.lock(f"lab-{name}"):
         record = records.lab(name)
         if record is None:
             records.remove_lab(name)
@@ -34,13 +35,14 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
             raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; its guests are {there}")
         errors = context.load_hooks_left(record.hooks, name)
         return errors + (guests_down(context, record, guests)[1] if guests else remove_lab(context, record))
+    return []
 
 
 def remove_lab(context: Context, record: LabRecord) -> list[str]:
     """Take a lab away: first its processes and guests, then the bridge. Its lock is held."""
     lab, labs = record.lab, context.labs(record.lab.gateway)
     record = record._replace(bridge="removing")
-    context.records.write_lab(record)
+    _written(lambda: context.records.write_lab(record))
     record, errors = guests_down(context, record, tuple(guest.name for guest in lab.guests), alone=False)
     errors += context.collect_hooks("vnet_before_bridge_down", lab)
     errors += collect(lambda: context.end(lab.gateway, (lab.netns,)))
@@ -54,6 +56,15 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
     return errors
 
 
+def _written(write: Callable[[], None]) -> list[str]:
+    """Write down how far it is; where that can't be written, what is to go goes all the same. Gives back why it can't."""
+    try:
+        write()
+    except VnetError as error:
+        return [str(error)]
+    return []
+
+
 def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
                 *, alone: bool = True) -> tuple[LabRecord, list[str]]:  # fmt: skip
     """Take guests away; gives back the record without them, too. The lab's lock is held.
@@ -65,26 +76,33 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
     if not step.named:
         return record, []
     record = record.with_guests(gone, "removing")
-    context.records.write_lab(record)
+    _written(lambda: context.records.write_lab(record))
     labs = context.labs(lab.gateway)
     errors = context.collect_hooks("vnet_before_guest_down", lab, step.guests)
     errors += collect(lambda: context.end(lab.gateway, tuple(map(lab.guest_netns, step.guests))))
     failed = collect(lambda: labs.do("down", step))
     errors += context.collect_hooks("vnet_after_guest_down", lab, step.guests)
     if not failed:
-        record = record.without(gone)
-        context.records.write_lab(record)
+        ports = alone and any(guest.ports for guest in step.guests)
+        record = record.without(gone)._replace(forwarded=record.forwarded and not ports)
+        unwritten = _written(lambda: context.records.write_lab(record))
+        errors += unwritten if alone else []  # else the record goes anyway
         if record.bridge == "up":
             errors += collect(lambda: write_texts(context, record))
             errors += collect(lambda: keep_cut(context, record))
-        if alone and any(guest.ports for guest in step.guests):
-            errors += collect(lambda: write_forwards(context, lab.gateway))
+        if ports:
+            unwritten = collect(lambda: write_forwards(context, lab.gateway))
+            record = record._replace(forwarded=not unwritten)
+            errors += unwritten or _written(lambda: context.records.write_lab(record))
     return record, errors + failed
 
 
-def keep_cut(context: Context, record: LabRecord) -> list[str]:
-    """Set the cut right for the guests of now, where there is one; raises what goes wrong, so gives back none."""
-    if record.cut is not None:
+def keep_cut(context: Context, record: LabRecord, *, heals: bool = False) -> list[str]:
+    """Set the cut right for the guests of now, where there is one; raises what goes wrong, so gives back none.
+
+    `heals`: there is to be none, but one is in force; a heal was killed half-way.
+    """
+    if record.cut is not None or heals:
         from vnet.cuts import partition
 
         partition.keep(context, record)
@@ -117,9 +135,9 @@ def gateway_down(context: Context) -> list[str]:
     """Take all labs, the gateway and everything of the caller's vnet on the host away."""
     records = context.records
     if not records.exist():
-        return []
+        return _remove_begun(context)
     errors = all_down(context)
-    with records.lock("gateway"), records.lock("world"):
+    with suppress(GoneError), records.lock("gateway"), records.lock("world"):
         record = records.gateway()
         if records.names():
             return errors or ["another vnet has just made a lab; run vnet-down --all --gateway again"]
@@ -131,6 +149,19 @@ def gateway_down(context: Context) -> list[str]:
     return errors
 
 
+def _remove_begun(context: Context) -> list[str]:
+    """Take away the folders of a vnet that was killed before it had any record; those of other users stay."""
+    uid = context.records.uid
+    try:
+        if set(os.listdir(RUN)) - {str(uid), f"{uid}.old"}:
+            return []
+    except FileNotFoundError:
+        return []
+    except PermissionError:  # not given its mode yet: root can look
+        pass
+    return collect(lambda: context.host().do("down", StateStep(uid, os.getgid())))
+
+
 def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     """Take the gateway away.
 
@@ -140,7 +171,7 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     others = set(link_holders().values()) - {context.records.uid}
     folder = not others and os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
     step = HostStep(record.gateway, record.closes and not others, folder=folder)
-    context.records.write_gateway(record._replace(state="removing"))
+    _written(lambda: context.records.write_gateway(record._replace(state="removing")))
     view = {"gateway": record.gateway}
     errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
     if pins_stand(record.gateway):

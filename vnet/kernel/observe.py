@@ -11,10 +11,11 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Any
 
-from vnet.bridge import DEVICE, UPLINK, BridgeStep
+from vnet.bridge import BRIDGED, DEVICE, UPLINK, BridgeStep
 from vnet.command import Command, Stages
 from vnet.engine.codec import decode, decode_again
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
@@ -56,8 +57,8 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
     names = [wanted.netns, *map(wanted.guest_netns, wanted.guests)]
     found = {name: inode for name, inode in inodes(names).items() if made.get(name) == inode}
     if wanted.netns not in found:
-        return {"namespace": False, "link": False, "device": False, "right": False, "guests": found, "ports": {},
-                "astray": [], "forwarded": False}  # fmt: skip
+        return {"namespace": False, "link": False, "device": False, "right": False, "cuts": False, "guests": found,
+                "ports": {}, "astray": [], "forwarded": False}  # fmt: skip
     links = capture(("ip", "-j", "address", "show"), wanted.netns)
     has = _addresses(links)
     far = ("ip", "-j", "address", "show", "dev", wanted.link)
@@ -72,8 +73,8 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
     )
     ports = {name: master for name, master in _masters(links).items() if name.startswith(f"{wanted.link}x")}
     return {"namespace": True, "link": UPLINK in has and wanted.link in there, "device": DEVICE in has,
-            "right": right, "guests": found, "ports": ports, "astray": _astray(wanted, found),
-            "forwarded": _forwarded(wanted)}  # fmt: skip
+            "right": right, "cuts": _cuts(wanted.netns), "guests": found, "ports": ports,
+            "astray": _astray(wanted, found), "forwarded": _forwarded(wanted)}  # fmt: skip
 
 
 def _astray(lab: Lab, found: dict[str, int]) -> list[str]:
@@ -118,6 +119,16 @@ def _leads_out(netns: str, source: IPv4Address) -> bool:
         except OSError:
             return False
         return bool(asking.getsockname()[0] == str(source))
+
+
+def _cuts(netns: str) -> bool:
+    """Tell whether bridged packets are led through iptables: that is on only while there is a cut."""
+    found = set()
+    with namespace.network(pin(netns)):
+        for key in BRIDGED:
+            with suppress(FileNotFoundError), open(f"/proc/sys/{key}", encoding="ascii") as file:
+                found.add(file.read().strip())
+    return "1" in found
 
 
 def _rules_stand(stages: Stages, netns: str) -> bool:

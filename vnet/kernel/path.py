@@ -16,6 +16,6 @@ def tool(name: str) -> str:
         paths = (f"{folder}/{name}" for folder in PATH.split(":"))
         path = next((path for path in paths if os.access(path, os.X_OK)), None)
         if path is None:
-            raise CommandError(f"{name}: not found in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
+            raise CommandError(f"{name}: no such tool in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
         _found[name] = path
     return _found[name]

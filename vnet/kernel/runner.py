@@ -31,11 +31,14 @@ LIMIT_S = 60.0
 #: Where namespaces are pinned, as ip-netns(8) has it.
 PINS = "/run/netns"
 
+#: Open files of locks that commands are to hold as long as they run: see `workers/channel.py`.
+LOCKS: list[int] = []
+
 #: What tools say when the thing to be taken away is not there.
 MISSING = (
     "Cannot find device", "No such file or directory", "does not exist", "No chain/target/match by that name",
     "does a matching rule exist", "Bad rule", "not mounted", "no mount point", "not found", "No such device",
-    "No such process", "Invalid argument: netns", "Directory not empty", "Chain already exists",
+    "No such process", f"Invalid argument: {PINS}/", "Directory not empty", "Chain already exists",
 )  # fmt: skip
 
 
@@ -93,7 +96,8 @@ def _call(argv: tuple[str, ...], stdin: str = "") -> None:
     import sh
 
     call = sh.Command(tool(argv[0]))
-    running = call(*argv[1:], _in=stdin, _env=ENVIRONMENT, _tty_out=False, _cwd="/", _bg=True, _bg_exc=False)
+    running = call(*argv[1:], _in=stdin, _env=ENVIRONMENT, _tty_out=False, _cwd="/", _bg=True, _bg_exc=False,
+                   _pass_fds={*LOCKS})  # fmt: skip
     try:
         with _limit(running.kill):
             running.wait()

@@ -6,7 +6,7 @@ Nothing else in vnet asks who the caller is. A worker of the right sort does the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vnet.errors import CommandError
 from vnet.host import pins_folder
@@ -52,8 +52,9 @@ def enter_labs(gateway: Gateway) -> None:
 class Rights:
     """The workers of one call of vnet: at most one for the host, one for the labs."""
 
-    def __init__(self, way: Way) -> None:
-        self.way = way
+    def __init__(self, way: Way, locks: Sequence[int] = ()) -> None:
+        """`locks`: the open files of the locks that are held now; whoever works for the caller holds them, too."""
+        self.way, self.locks = way, locks
         self.started: dict[str, worker.Worker] = {}
         self.show: Callable[[str, Step], None] | None = None
 
@@ -76,7 +77,7 @@ class Rights:
                 if forked
                 else worker.under_sudo(sudo_argv())
             )
-            made.show = self.show
+            made.show, made.locks = self.show, self.locks
             self.started[kind] = made
         return self.started[kind]
 

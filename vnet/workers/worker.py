@@ -7,14 +7,12 @@ command under way.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.cuts import observe as observe_cut
@@ -27,6 +25,7 @@ from vnet.host import HostStep, StateStep
 from vnet.kernel import observe, probe, processes, ready, runner
 from vnet.step import Step
 from vnet.workers import signals
+from vnet.workers.channel import Channel
 
 #: Steps on the host itself, done once, command by command.
 HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
@@ -50,12 +49,11 @@ REFUSED = "sudo did not let vnet in: run it on a terminal where it can ask for y
 class Worker:
     """The parent's end of a worker."""
 
-    def __init__(self, pid: int, channel: socket.socket) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, channel: Channel) -> None:
+        self.pid, self.channel = pid, channel
         self.show: Callable[[str, Step], None] | None = None
-        self.file = channel.makefile("rwb")
+        self.locks: Sequence[int] = ()
         self.gone = GONE
-        channel.close()
 
     def do(self, way: str, step: Step) -> list[str]:
         """Do a step `up` or `down`; on the way down gives back what went wrong, else raises CommandError."""
@@ -70,22 +68,20 @@ class Worker:
 
     def close(self) -> None:
         """Let the worker end, and wait for it."""
-        self.file.close()
+        self.channel.close()
         os.waitpid(self.pid, 0)
 
     def _ask(self, request: dict[str, Any]) -> Any:
         """Send one line, wait for one."""
         with signals.held():
             try:
-                self.file.write(json.dumps(request).encode() + b"\n")
-                self.file.flush()
-                line = self.file.readline()
+                self.channel.send(request, self.locks)
+                answer = self.channel.receive()
             except OSError:
-                line = b""
-        if not line:
+                answer = None
+        if answer is None:
             raise CommandError(self.gone)
         self.gone = GONE
-        answer = json.loads(line)
         if "error" in answer:
             raise CommandError(answer["error"])
         return answer["answer"]
@@ -97,11 +93,11 @@ def fork(enter: Callable[[], None]) -> Worker:
     pid = os.fork()
     if pid:
         theirs.close()
-        return Worker(pid, ours)
+        return Worker(pid, _channel(ours))
     status = 1
     try:
         ours.close()
-        serve(theirs.makefile("rb"), theirs.makefile("wb"), enter, lambda _step: None)
+        serve(_channel(theirs), enter, lambda _step: None)
         status = 0
     finally:
         os._exit(status)
@@ -113,32 +109,39 @@ def under_sudo(argv: Sequence[str]) -> Worker:
     actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
     pid = os.posix_spawn(argv[0], [*argv], os.environ, file_actions=actions)
     theirs.close()
-    made = Worker(pid, ours)
+    made = Worker(pid, _channel(ours))
     made.gone = REFUSED
     return made
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
+def _channel(end: socket.socket) -> Channel:
+    """Make a channel of one end of a pair."""
+    fd = end.detach()
+    return Channel(fd, fd)
+
+
+def serve(channel: Channel, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
     """Answer requests until there are no more; `check` raises where a step is none for this worker."""
     with suppress(PermissionError):  # sudo at a terminal has made it the leader of a session (sudoers(5), use_pty)
         os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     entered = False
-    for line in requests:
+    while (request := channel.receive()) is not None:
+        runner.LOCKS[:] = channel.locks
         try:
             if not entered:
                 enter()
                 entered = True
-            answer = {"answer": _answer(json.loads(line), check)}
+            answer = {"answer": _answer(request, check)}
         except (VnetError, OSError, ValueError) as error:
             answer = {"error": str(error)}
         except Exception:  # a mistake of vnet's own: the parent undoes the step all the same, and shows it
             import traceback
 
             answer = {"error": traceback.format_exc()}
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
+        channel.let_go()
+        channel.send(answer)
 
 
 def _answer(request: dict[str, Any], check: Callable[[Any], None]) -> Any:
@@ -163,4 +166,4 @@ def serve_sudo(uid: int) -> None:
         if gateway.uid != uid:
             raise CommandError(f"uid {gateway.uid}: not the caller's")
 
-    serve(sys.stdin.buffer, sys.stdout.buffer, lambda: None, own)
+    serve(Channel(0, 1), lambda: None, own)
