@@ -15,7 +15,7 @@ from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord
 from vnet.errors import NotUpError, VnetError
 from vnet.guest import GuestsStep
-from vnet.host import NETNS_MARK, HostStep, StateStep, link_holders, pins_stand
+from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, pins_stand
 from vnet.model import Gateway
 
 
