@@ -51,7 +51,9 @@ def test_the_example_is_the_defaults(world: World) -> None:
     assert (loaded.name, loaded.file) == ("shop", os.path.realpath(file))
     nginx, flask = loaded.guests
     ports = (Port(8000, "tcp", 8000), Port(5353, "udp", 53))
-    assert nginx == settings.GuestSettings("nginx", IPv4Address("172.18.0.1"), ports, "nginx -c nginx.conf", ("web",))
+    assert nginx == settings.GuestSettings(
+        "nginx", IPv4Address("172.18.0.1"), ports, "nginx -c nginx.conf", ("web",), "tcp:8000", ("flask",)
+    )
     assert flask == settings.GuestSettings("flask", IPv4Address("172.18.0.2"), (), None, ())
 
 
@@ -201,11 +203,17 @@ set -e
 sleep 1
 '''
 tags = ["web", "x.y"]
+ready = "curl -fsS 'http://a.b:8080/ready'"
+after = ["db"]
+[guests.db]
+ready = "tcp:5432"
 """
-    (guest,) = world.read(text).guests
+    guest, db = world.read(text).guests
     assert [str(port) for port in guest.ports] == ["80", "80/udp", "81", "65535"]
     assert [port.inside for port in guest.ports] == [8080, 53, 1, 65535]
     assert (guest.name, guest.command, guest.tags) == ("a.b", "set -e\nsleep 1\n", ("web", "x.y"))
+    assert (guest.ready, guest.after) == ("curl -fsS 'http://a.b:8080/ready'", ("db",))
+    assert (db.ready, db.after) == ("tcp:5432", ())
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(world: World) -> None:

@@ -50,7 +50,10 @@ tables = st.fixed_dictionaries(
         "hooks": st.fixed_dictionaries({}, optional={"load": values}),
         "guests": st.dictionaries(
             names,
-            st.fixed_dictionaries({}, optional=dict.fromkeys(["ip", "ports", "command", "tags"], values)) | values,
+            st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(["ip", "ports", "command", "ready", "after", "tags"], values)
+            )
+            | values,
             max_size=4,
         ),
     },

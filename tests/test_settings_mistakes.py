@@ -26,17 +26,32 @@ WHOLE = [
     ("host.IP = 1", ["host.IP: there is no such key (did you mean host.ip?); allowed: ip, interface, dns, iptables"]),
     (
         "guests.a.port = 1",
-        ["guests.a.port: there is no such key (did you mean guests.a.ports?); allowed: ip, ports, command, tags"],
+        [
+            "guests.a.port: there is no such key (did you mean guests.a.ports?); allowed: ip, ports, command, ready, after, tags"
+        ],
     ),
     (
         "guests.a.interface = 1",
-        ["guests.a.interface: there is no such key (did you mean host.interface?); allowed: ip, ports, command, tags"],
+        [
+            "guests.a.interface: there is no such key (did you mean host.interface?); allowed: ip, ports, command, ready, after, tags"
+        ],
     ),
     (
         "[hooks]\n'a\u202eb' = 1",
         [r"hooks.'a\u202eb': there is no such key; allowed: load"],
     ),
     (f"{LONG}{LONG} = 1", [f"'{LONG}aaa...': there is no such key; allowed: name, host, networks, hooks, guests"]),
+    (
+        "[guests]\na.after = ['b']\nb.after = ['d', 'c']\nc.after = ['d', 'a']\nd.after = []",
+        ["guests.a.after: a circle: a waits for b waits for c waits for a" + allowed("guests.*.after")],
+    ),
+    (
+        "[guests]\na.after = ['b', 'c', 'd']\nb.after = ['c']\nc.after = ['d']\nd.after = ['e', 'aa']",
+        [
+            f"guests.d.after: '{name}' is no guest here{meant}" + allowed("guests.*.after")
+            for name, meant in (("e", ""), ("aa", " (did you mean a?)"))
+        ],
+    ),
     ("host = 3", ["host: 3 is a whole number, not a table"]),
     ("guests = []", ["guests: this is a list, not a table"]),
     ("guests.a = 'x'", ["guests.a: 'x' is a string, not a table"]),

@@ -208,6 +208,36 @@ def filled(value: Any) -> str:
     return text
 
 
+def words(value: Any) -> str:
+    """Check for a command: text that splits into words as a shell would do it, the first of them a program."""
+    text = filled(value)
+    try:
+        program = split(text)[0]
+    except ValueError as error:
+        raise Wrong(f"{show(text)} can't be split into words: {str(error).lower()}") from None
+    if not program.strip():
+        raise Wrong(f"{show(text)} names no program")
+    return text
+
+
+def split(command: str) -> list[str]:
+    """Split a command into words; ValueError where a quote or a backslash is left open."""
+    import shlex
+
+    return shlex.split(command)
+
+
+def ready(value: Any) -> str:
+    """Check how readiness is told: `tcp:PORT`, or a command."""
+    text = words(value)
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme == "tcp" and not _is_port(rest):
+        raise Wrong(f"{show(text)} is not a port")
+    if colon and scheme != "tcp" and _is_port(rest):
+        raise Wrong(f"{show(text)} is not a way to try a port")
+    return text
+
+
 def _each(values: Iterable[Any], check: Callable[[Any], T], key: Callable[[T], str]) -> tuple[T, ...]:
     """Check every value, and that none is there twice; tell of all that is wrong."""
     found: list[T] = []

@@ -5,7 +5,7 @@ Nothing here raises: mistakes are collected, and a value that was refused is lef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -114,6 +114,7 @@ class Draft:
         self._part_networks()
         self._tell_apart()
         self._forward_once()
+        self._order()
         self._place()
 
     def _name_lab(self, cwd: str) -> None:
@@ -173,6 +174,20 @@ class Draft:
                         ("guests", name, "ports"), f"{port.outside}/{port.protocol} leads to {show(other)} already"
                     )
 
+    def _order(self) -> None:
+        """Refuse guests that wait for one that is not there, or in a circle for themselves."""
+        known = self.guests
+        after: dict[str, tuple[str, ...]] = {name: self.get("guests", name, "after") or () for name in known}
+        for name in known:
+            for other in after[name]:
+                if other not in after:
+                    meant = near(other, known)
+                    hint = f" (did you mean {meant}?)" if meant else ""
+                    self.wrong(("guests", name, "after"), f"{show(other)} is no guest here{hint}")
+        circle = find_circle({name: [other for other in after[name] if other in after] for name in known})
+        if circle:
+            self.wrong(("guests", circle[0], "after"), f"a circle: {' waits for '.join((*circle, circle[0]))}")
+
     def _place(self) -> None:
         """Give every guest its address: those that were asked for first, then the lowest free ones."""
         network = self.get("networks", "guests")
@@ -215,6 +230,21 @@ class Draft:
             ("guests", name, "ip"), what, f"an address from {network[1]} to {network[-3]} that no other guest has"
         )
         return False
+
+
+def find_circle(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Find names that wait for each other in a circle, the first one in order first; none where all have their turn."""
+    if not any(after.values()):
+        return ()
+    from graphlib import CycleError, TopologicalSorter
+
+    try:
+        TopologicalSorter(after).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1][:0:-1]  # it names the one that is waited for first, and that one twice
+        first = circle.index(min(circle, key=list(after).index))
+        return (*circle[first:], *circle[:first])
+    return ()
 
 
 def _has_default(path: Path) -> bool:

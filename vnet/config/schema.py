@@ -140,11 +140,29 @@ KEYS = (
     ),
     Key(
         "guests.*.command",
-        check.filled,
+        check.words,
         None,
-        "text that is not blank and holds no NUL",
-        "What `vnet-run` starts in the guest; it may have several lines.",
+        "text that the rules of a shell split into words, the first a program",
+        "What `vnet-run` starts in the guest, in the folder of vnet.toml. It is split into words as a shell does it, with "
+        "quotes and backslashes, but no shell runs: for variables, pipes or `&&` write `sh -c '...'`. It may have several "
+        "lines.",
         "nothing is started",
+    ),
+    Key(
+        "guests.*.ready",
+        check.ready,
+        None,
+        "tcp:PORT with a port from 1 to 65535, or a command as in `command`",
+        "When `vnet-run` takes the guest's command for ready: somebody listens on this port of the guest's address, or "
+        "this command, run in the guest again and again, ends with status 0.",
+        "ready as soon as it is started",
+    ),
+    Key(
+        "guests.*.after",
+        partial(check.strings, check=check.string),
+        [],
+        "a list of other guests of the lab, each once, in no circle",
+        "Guests whose commands `vnet-run` starts first, and waits for until they are ready.",
     ),
     Key(
         "guests.*.tags",

@@ -43,6 +43,8 @@ class GuestSettings(NamedTuple):
     ports: tuple[Port, ...]
     command: str | None
     tags: tuple[str, ...]
+    ready: str | None = None
+    after: tuple[str, ...] = ()
 
 
 class Settings(NamedTuple):
@@ -111,6 +113,8 @@ def _settings(draft: Draft) -> Settings:
                 ports=draft.get("guests", name, "ports") or (),
                 command=draft.get("guests", name, "command"),
                 tags=draft.get("guests", name, "tags") or (),
+                ready=draft.get("guests", name, "ready"),
+                after=draft.get("guests", name, "after") or (),
             )
             for name in draft.guests
         ),
