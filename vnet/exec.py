@@ -154,17 +154,17 @@ def _programs() -> str:
     return started
 
 
-def become(command: list[str], env: dict[str, str]) -> int:
+def become(command: list[str], env: dict[str, str], who: str = "vnet-exec") -> int:
     """Become the command; returns only where that fails, with the exit status that says why."""
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and the command would inherit that
         _signal.signal(number, _signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, env)  # noqa: S606
     except FileNotFoundError:
-        print(f"vnet-exec: {command[0]}: command not found", file=sys.stderr)
+        print(f"{who}: {command[0]}: command not found", file=sys.stderr)
         return NOT_FOUND
     except OSError as error:
-        print(f"vnet-exec: {command[0]}: {error.strerror}", file=sys.stderr)
+        print(f"{who}: {command[0]}: {error.strerror}", file=sys.stderr)
         return NOT_EXECUTABLE
 
 

@@ -25,6 +25,11 @@ class Node:
         self.netns, self.ip = rows[name]
 
 
+def node_of(folder: str, lab: str, name: str) -> Node:
+    """Find a node of a lab whose name came from elsewhere."""
+    return Node(folder, _checked(lab), name)
+
+
 def read_nodes(folder: str) -> tuple[str, int, int, str, dict[str, tuple[str, str]]]:
     """Read a lab's way, owner, file and nodes (see `files.nodes`)."""
     try:

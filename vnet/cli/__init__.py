@@ -21,6 +21,7 @@ VERBS = {
     "down": ("vnet.cli.down", "take a lab away"),
     "exec": ("vnet.exec", "run a command in a node of a lab"),
     "partition": ("vnet.cli.partition", "set who in a lab can talk to whom"),
+    "run": ("vnet.cli.run", "bring a lab up, run its guests' commands, take it away"),
     "status": ("vnet.cli.status", "show what is up"),
 }
 

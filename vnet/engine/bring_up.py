@@ -136,7 +136,7 @@ def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> 
     It is locked from the beginning, so that a vnet-down in the trap of a killed script waits until all of it is there.
     """
     records = context.records
-    with _folder(context), records.lock(f"lab-{settings.name}"):
+    with folder(context), records.lock(f"lab-{settings.name}"):
         gateway = gateway_up(context, gateway_for(context, settings))
         record, wanted = _allocate(context, settings, gateway, only)
         if record and record.bridge != "up":
@@ -146,7 +146,7 @@ def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> 
 
 
 @contextmanager
-def _folder(context: Context) -> Iterator[None]:
+def folder(context: Context) -> Iterator[None]:
     """Make the records' folder where there is none, and keep it from being taken away by another vnet."""
     records = context.records
     with ExitStack() as stack:

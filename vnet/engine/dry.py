@@ -115,7 +115,7 @@ class DryRecords(Records):
         self._out(show.file(path, text))
 
     @contextmanager
-    def lock(self, _name: str, *, shared: bool = False) -> Iterator[None]:  # noqa: ARG002
+    def lock(self, name: str, *, shared: bool = False, limit_s: float = 0, busy: str = "") -> Iterator[None]:  # noqa: ARG002
         """Lock nothing: nothing is changed."""
         yield
 

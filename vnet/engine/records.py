@@ -214,13 +214,16 @@ class Records:
             os.replace(f"{path}.new", path)
 
     @contextmanager
-    def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
+    def lock(self, name: str, *, shared: bool = False, limit_s: float = LOCK_S, busy: str = "") -> Iterator[None]:
         """Hold a lock; workers and commands are handed it (`locks`), so it is free only when the last of them has ended.
 
         `gateway` is held shared by whatever needs a gateway, alone by what takes it away; `world` while numbers, the
-        gateway and forwarded ports are changed; `lab-NAME` while a lab is.
+        gateway and forwarded ports are changed; `lab-NAME` while a lab is; `run-NAME` by the vnet-run that has it. `busy`
+        is what to say when it was not to be had for `limit_s`.
         """
-        fd = self._locked(f"{self.folder}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        path = f"{self.folder}/locks/{name}"
+        text = busy or f"{path}: another vnet has held this lab for {limit_s:.0f} s"
+        fd = self._locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, limit_s, text)
         self.locks.append(fd)
         try:
             yield
@@ -229,9 +232,9 @@ class Records:
             fcntl.flock(fd, fcntl.LOCK_UN)  # for the workers that were forked meanwhile, too
             os.close(fd)
 
-    def _locked(self, path: str, kind: int) -> int:
+    def _locked(self, path: str, kind: int, limit_s: float, busy: str) -> int:
         """Open and lock a file; one that was removed while waiting is opened anew."""
-        deadline, pause_s = time.monotonic() + LOCK_S, 0.001
+        deadline, pause_s = time.monotonic() + limit_s, 0.001
         while True:
             with _writing(path):
                 with suppress(FileExistsError):
@@ -244,7 +247,7 @@ class Records:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise VnetError(f"{path}: another vnet has held this lab for {LOCK_S:.0f} s") from None
+                        raise VnetError(busy) from None
                     time.sleep(pause_s)
                     pause_s = min(2 * pause_s, 0.02)
             with suppress(FileNotFoundError):

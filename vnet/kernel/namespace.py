@@ -1,4 +1,4 @@
-"""The kernel's own calls for namespaces: setns(2), unshare(2), mount(2), sethostname(2).
+"""The kernel's own calls for namespaces and trees of processes: setns(2), unshare(2), mount(2), sethostname(2), prctl(2).
 
 Python 3.12 has the first two in `os`; 3.11 needs ctypes. `nsenter` and `unshare` do the same for 4 ms a
 command; these are for where one process enters many namespaces, or where each millisecond is the user's.
@@ -11,7 +11,7 @@ import os
 
 NEWNS, NEWUTS, NEWUSER, NEWNET = 0x00020000, 0x04000000, 0x10000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 4096, 16384, 1 << 19
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NSFS_MAGIC = 0x6E736673
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -89,3 +89,13 @@ class network:  # a class, as contextlib would be a third of what vnet-exec impo
             setns_fd(self._home, NEWNET)
         finally:
             os.close(self._home)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what is started below this process and loses its own, in place of process 1."""
+    _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def die_with_parent() -> None:
+    """Be killed when the parent ends. It lasts over execve(2), save that of a set-user-ID program."""
+    _check(_libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0), "prctl")

@@ -1,4 +1,4 @@
-"""The processes in a lab's namespaces: found by the namespace they are in, never by name."""
+"""Processes, found by the namespace they are in or by whom they come from, never by name."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _signal_until_gone(
         left = [pid for pids in by_namespace(inodes).values() for pid in pids if pid not in own]
         for pid in left:
             if pid not in told:
-                _signal(pid, number)
+                send(pid, number)
                 told.add(pid)
         if not left or time.monotonic() > deadline:
             return left
@@ -61,10 +61,31 @@ def _signal_until_gone(
         pause_s = min(2 * pause_s, 0.05)
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: signal.Signals) -> None:
     """Signal one process, if it is still there."""
     try:
         os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def below(top: int, spared: frozenset[int] = frozenset()) -> list[int]:
+    """List all that comes of a process, parents first; `spared` ones and what comes of them aside."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (parent := _parent_of(name)):
+            children.setdefault(parent, []).append(int(name))
+    found = [top]
+    for pid in found:
+        found += (child for child in children.get(pid, ()) if child not in spared)
+    return found[1:]
+
+
+def _parent_of(pid: str) -> int:
+    """Tell a process's parent (proc_pid_stat(5)); 0 where the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0

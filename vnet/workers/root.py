@@ -32,6 +32,10 @@ def main(argv: list[str]) -> int:
         from vnet.workers import sudo
 
         return told(lambda: sudo.exec_in(int(uid), argv[1:]))
+    if argv == ["run"]:
+        from vnet.workers import sudo
+
+        return sudo.keep(int(uid))
     from vnet.workers import worker
 
     worker.serve_sudo(int(uid))

@@ -12,7 +12,7 @@ import sys
 from vnet import exec as run_in
 from vnet.errors import CommandError, UsageError, VnetError
 from vnet.kernel.path import tool
-from vnet.nodes import Node
+from vnet.nodes import Node, node_of
 
 
 def sudo() -> str:
@@ -55,6 +55,20 @@ def exec_in(uid: int, argv: list[str]) -> int:
         _become_caller(uid)
     run_in.go(here)
     return run_in.become(command, env)
+
+
+def keep(uid: int) -> int:
+    """Be the keeper of a run of vnet-run, for the caller `uid`."""
+    from vnet.run import keeper
+
+    def go(lab: str, name: str) -> Node:
+        node = node_of(f"{run_in.RUN}/{uid}", lab, name)
+        run_in.enter(node, root=True)
+        _become_caller(uid)
+        return node
+
+    keeper.serve(go)
+    return 0
 
 
 def _take(path: str, uid: int) -> dict[str, str]:
