@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LIMIT_S = 60, AGAIN_MS = 20 };
+enum { LIMIT_S = 30, AGAIN_MS = 20 };
 
 static void die(const char *what) {
     fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));

@@ -16,6 +16,9 @@ from svg import Curve, curves
 VNET, USER, SCRIPT, FLOOR, MININET, CNI = "vnet", "vnet, no root", "shell script", "C floor", "Mininet", "CNI bridge"
 RESTORE, PYTHON = "restore in each guest", "python3 -c pass"
 ORDER = (VNET, USER, FLOOR, SCRIPT, MININET, CNI, "munet", "podman")
+COLOURS = dict(
+    zip(ORDER, ("#0b62c4", "#5aa9e6", "#111111", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d"), strict=True)
+)
 Key = tuple[str, str, int]
 UNITS = {"processes": "", "kB a guest": " kB", "kB a lab of one guest": " kB", "stream": " Gbit/s", "echo": "/s",
          "labs that answer": "", "one lab too many": ""}  # fmt: skip
@@ -133,11 +136,11 @@ def report(results: Results, out: Path, docs: Path | None) -> str:
     pictures = {
         "guests.svg": curves(
             "Until every guest answers", "guests in one lab", "seconds",
-            [Curve(who, _points(results, "up", who)) for who in ORDER],
+            [Curve(who, _points(results, "up", who), COLOURS[who]) for who in ORDER],
         ),
         "labs.svg": curves(
-            "Until every lab answers", "labs of one guest", "seconds",
-            [Curve(f"{who}, {some}", _points(results, f"labs, {some} at once", who), dashed=some == 8)
+            "Until every lab answers: one at a time, and eight at once (dashed)", "labs of one guest", "seconds",
+            [Curve(f"{who}, {some}", _points(results, f"labs, {some} at once", who), COLOURS[who], dashed=some == 8)
              for who in (SCRIPT, VNET, FLOOR) for some in (1, 8)],
         ),
     }  # fmt: skip

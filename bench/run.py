@@ -50,13 +50,14 @@ def main() -> int:
         "--quick", action="store_true", help="small sizes, two runs, no rivals: only to see that it works"
     )
     parser.add_argument("--runs", type=int, help="how often each is done")
-    parser.add_argument("--out", type=Path, default=HERE / "out", help="folder of results.json, tables and pictures")
+    parser.add_argument("--out", type=Path, help="folder of results.json, tables and pictures")
     parser.add_argument("--docs", action="store_true", help="put tables and pictures into docs/")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(SECTIONS))
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"{', '.join(sorted(unknown))}: no such section; there are {' '.join(SECTIONS)}")
     profile = {**(QUICK if options.quick else FULL), **({"runs": options.runs} if options.runs else {})}
+    options.out = options.out or HERE / ("out/quick" if options.quick else "out")
     options.out.mkdir(parents=True, exist_ok=True)
     sections = options.sections or ([] if options.docs else SECTIONS)
     failed = [name for name in sections if not _section(name, profile, options.out)]

@@ -8,7 +8,6 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 440, 64, 150, 44, 52
-COLOURS = ("#0b62c4", "#5aa9e6", "#111111", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d")
 LINE_PX = 15
 STYLE = "font-family='system-ui, sans-serif' font-size='12'"
 
@@ -19,6 +18,7 @@ class Curve:
 
     name: str
     points: Sequence[tuple[float, float]]
+    colour: str
     dashed: bool = False
 
 
@@ -51,8 +51,8 @@ def curves(title: str, x_name: str, y_name: str, all_: Sequence[Curve]) -> str:
         parts.append(f"<path d='M{x:.1f} {TOP}V{HEIGHT - BOTTOM + 4}' stroke='#eee'/>")
         parts.append(f"<text x='{x:.1f}' y='{HEIGHT - BOTTOM + 18}' text-anchor='middle'>{tick:,g}</text>")
     names = []
-    for number, curve in enumerate(drawn):
-        colour = COLOURS[(number // 2 if any(c.dashed for c in drawn) else number) % len(COLOURS)]
+    for curve in drawn:
+        colour = curve.colour
         dots = [at(*point) for point in curve.points]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in dots)
         dash = " stroke-dasharray='6 4'" if curve.dashed else ""
@@ -65,5 +65,6 @@ def curves(title: str, x_name: str, y_name: str, all_: Sequence[Curve]) -> str:
         while any(abs(y - other) < LINE_PX and abs(x - beside) < RIGHT for beside, other in placed):
             y += 1
         placed.append((x, y))
-        parts.append(f"<text x='{x + 8:.1f}' y='{y + 4:.1f}' fill='{colour}'>{escape(name)}</text>")
+        halo = "paint-order='stroke' stroke='white' stroke-width='4'"  # lest a line strikes the name through
+        parts.append(f"<text x='{x + 8:.1f}' y='{y + 4:.1f}' fill='{colour}' {halo}>{escape(name)}</text>")
     return "\n".join((*parts, "</svg>", ""))
