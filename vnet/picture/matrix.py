@@ -10,20 +10,23 @@ from vnet.picture.status import LabStatus, pairs
 #: How a column's node is called that is no guest.
 LETTERS = {"bridge": "b", "gateway": "g"}
 
+#: Lines that a matrix may always take; a larger one has to be worth it, against a list of what is not reached.
+FEW = 12
+
 
 def lines(each: LabStatus, look: Look, indent: int) -> Iterator[str]:
     """Tell how much was reached, then what."""
     reached, not_ = pairs(each)
     names, count = [guest.name for guest in each.lab.guests], f"{len(reached)} of {len(reached) + len(not_)} reached"
     missed = frozenset((a, b) for a, b in not_)
+    misses = [part for line in _misses(names, missed, look) for part in look.wrapped(line, indent)]
     for gap in (" ", ""):
-        rows = list(_matrix(names, missed, look, gap))
-        if look.width is None or indent + _width(names, gap) <= look.width:
+        if look.width is None or (indent + _width(names, gap) <= look.width and len(names) < 2 * max(len(misses), FEW)):
             yield f"probe: {count}; from a row to a column (. reached, x not)"
-            yield from rows
+            yield from _matrix(names, missed, look, gap)
             return
     yield f"probe: {count}"
-    yield from _misses(names, missed, look)
+    yield from misses
 
 
 def _label_width(names: Sequence[str]) -> int:
@@ -60,12 +63,10 @@ def _mark(source: str, to: str, missed: frozenset[tuple[str, str]], look: Look) 
 
 def _misses(names: Sequence[str], missed: frozenset[tuple[str, str]], look: Look) -> Iterator[str]:
     """Say of each guest whom it does not reach; guests that don't reach the same ones share a line."""
-    from vnet.cuts.words import listed
-
     found: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         lost = tuple(to for to in (*names, *LETTERS) if (name, to) in missed)
         if lost:
             found.setdefault(lost, []).append(name)
     for lost, sources in found.items():
-        yield f"{listed(sources)}: {look.paint('x', 'red')} {listed(lost)}"
+        yield look.ranged(f"{', '.join(sources)}: does not reach {', '.join(lost)}")

@@ -6,7 +6,6 @@ shown as that. No sudo either, save with `probe` where all rights come from it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -145,7 +144,7 @@ def _inodes(context: Context, gateway: Gateway, names: list[str]) -> dict[str, i
 
 def _running(context: Context, inodes: frozenset[int]) -> dict[int, list[int]]:
     """Find the processes in namespaces, without this one and its workers."""
-    own = {os.getpid(), *(worker.pid for worker in context.rights.started.values())}
+    own = context.own()
     found = processes.by_namespace(inodes)
     return {inode: [pid for pid in pids if pid not in own] for inode, pids in found.items()}
 

@@ -18,6 +18,8 @@ NameOf = Callable[[int], str]
 
 #: Columns that the forwarded ports of a guest may take on a terminal, and counters shown there.
 PORTS, COUNTERS = 26, 5
+#: Guests with neither ports nor processes up to which each has a line of its own on a terminal.
+LISTED = 12
 #: The indent of what stands below a lab.
 INDENT = 9
 
@@ -100,6 +102,11 @@ def _lab(each: LabStatus, head: str, look: Look, names: NameOf) -> Node:
 def _guests(each: LabStatus, look: Look, names: NameOf) -> Iterator[list[str]]:
     """Write each guest's lines: its name, address, ports and processes, in columns."""
     guests = list(zip(each.lab.guests, each.guests, strict=True))
+    idle = [guest for guest, part in guests if not (guest.ports or part.pids) and part.state == "up"]
+    if look.width is not None and len(idle) > LISTED:
+        guests = [pair for pair in guests if pair[0] not in idle]
+    else:
+        idle = []
     name_w = max((len(guest.name) for guest, _ in guests), default=0)
     ip_w = max((len(str(guest.ip)) for guest, _ in guests), default=0)
     state_w = max((len(_state(part, PLAIN)) for _, part in guests), default=0)
@@ -114,6 +121,19 @@ def _guests(each: LabStatus, look: Look, names: NameOf) -> Iterator[list[str]]:
         yield [
             (head or " " * used) + (f"  {port}" if port else "").ljust(ports_w) + tail for head, port, tail in starts
         ]
+    if idle:
+        yield list(_columns(idle, look))
+
+
+def _columns(guests: Sequence[Guest], look: Look) -> Iterator[str]:
+    """Write guests of which there is nothing more to tell side by side."""
+    name_w, ip_w = (
+        max(map(len, column)) for column in zip(*((each.name, str(each.ip)) for each in guests), strict=True)
+    )
+    in_line = max(1, ((look.width or 0) - INDENT + 3) // (name_w + ip_w + 5))
+    cells = [f"{look.paint(each.name.ljust(name_w), 'bold')}  {str(each.ip).ljust(ip_w)}" for each in guests]
+    for at in range(0, len(cells), in_line):
+        yield "   ".join(cells[at : at + in_line])
 
 
 def _ports(guest: Guest) -> Iterator[tuple[str, int]]:
@@ -169,8 +189,8 @@ def _cut(found: CutStatus, look: Look) -> Node:
     first, *misses = found.standing.cut.describe()
     left_s = found.standing.left_s()
     more = [*misses, *_drops(found, look), *([] if left_s is None else [f"heals by itself in {left_s:.0f} s"])]
-    below = [Node(_wrapped(line, look, INDENT + 3)) for line in more]
-    head, *rest = _wrapped(f"cut {first}", look, INDENT + 3)
+    below = [Node(look.wrapped(look.ranged(line), INDENT + 3)) for line in more]
+    head, *rest = look.wrapped(look.ranged(f"cut {first}"), INDENT + 3)
     return Node([look.paint(head, "yellow"), *rest], below)
 
 
@@ -185,14 +205,3 @@ def _drops(found: CutStatus, look: Look) -> Iterator[str]:
         yield f"dropped {each['packets']} from {each['from']} to {each['to']}"
     if len(shown) < len(some):
         yield f"and {len(some) - len(shown)} more pairs (--json has all)"
-
-
-def _wrapped(text: str, look: Look, before: int) -> list[str]:
-    """Break a line at blanks."""
-    lines: list[str] = []
-    for word in text.split(" "):
-        if lines and (look.width is None or len(lines[-1]) + 1 + len(word) <= look.width - before):
-            lines[-1] += f" {word}"
-        else:
-            lines.append(f"  {word}" if lines else word)
-    return lines
