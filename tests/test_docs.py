@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from vnet.cli import VERBS, docs
+from vnet.cuts.cut import KINDS, cut
+from vnet.cuts.observe import MATCHES
+from vnet.cuts.step import BITS, PAIRS
 
 REPO = Path(__file__).resolve().parent.parent
 PAGES = [REPO / "README.md", *sorted(REPO.glob("docs/*.md")), *sorted(REPO.glob("examples/*/README.md"))]
@@ -52,3 +55,17 @@ def test_help_is_printed(verb: str) -> None:
     done = subprocess.run([sys.executable, REPO / f"bin/vnet-{verb}", "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(f"vnet-{verb}") > 1
+
+
+def test_the_page_of_splits_has_every_kind_and_what_it_does() -> None:
+    """Each row of its table is what the code makes of the words in it, and each number and name in it is the code's."""
+    text = (REPO / "docs/partition.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    assert tuple(words.split()[0] for words, _ in rows) == KINDS
+    for words, does in rows:
+        kind, _, seed = words.partition(" --seed ")
+        made = cut(kind.split()[0], kind.split()[1:], tuple("abcde"), seed=int(seed) if seed else None)
+        assert "; ".join(made.describe()[1:]) == does
+    assert f"Up to {PAIRS:,} pairs" in text
+    assert f"up to {BITS} sorts" in text
+    assert all(match in text for match in MATCHES)

@@ -42,18 +42,17 @@ def now(netns: str, *, cuts: bool) -> dict[str, Any]:
 
 
 def _lacks(netns: str) -> str:
-    """Say what is lacking for a cut. A rule is made that no table takes, so iptables looks for the matches and no more."""
+    """Say what is lacking for a cut. A rule is looked for that uses all that a cut needs."""
     with namespace.network(pin(netns)):
         if not all(os.path.exists(f"/proc/sys/{key}") for key in SWITCHES):
             return NO_BRIDGED
-    for match, options in MATCHES.items():
-        try:
-            said = capture(("iptables", "-t", "mangle", "-C", "FORWARD", "-m", match, *options), netns)
-        except CommandError as error:
-            said = str(error)
-        if f"match `{match}'" in said or "missing kernel module" in said:
-            return NO_MATCH.format(match)
-    return ""
+    words = (word for match, options in MATCHES.items() for word in ("-m", match, *options))
+    try:
+        said = capture(("iptables", "-t", "mangle", "-C", "FORWARD", *words), netns)
+    except CommandError as error:
+        said = str(error)
+    lacking = (match for match in MATCHES if f"match `{match}'" in said or f"Extension {match} " in said)
+    return next(map(NO_MATCH.format, lacking), "")
 
 
 def _live(netns: str) -> int:

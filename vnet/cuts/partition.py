@@ -82,14 +82,14 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
         wanted = record._replace(cut=data)
         if data == record.cut and stands(context, wanted):
             return standing(wanted)
-        look(context, record, cuts=bool(cut.deaf))
+        now = look(context, record, cuts=bool(cut.deaf))
         hooks = {"lab": record.lab, "cut": cut}
         with context.step("partition"):
             context.hooks.up("vnet_before_partition", **hooks)
         context.records.write_lab(wanted)
         try:
             with context.step("partition"):
-                put(context, wanted)
+                put(context, wanted, now)
                 context.hooks.up("vnet_after_partition", **hooks)
         except BaseException:
             context.records.write_lab(record)
@@ -98,13 +98,14 @@ def apply(context: Context, name: str, cut: Cut, until_s: int | None) -> Standin
         return standing(wanted)
 
 
-def put(context: Context, record: LabRecord) -> None:
+def put(context: Context, record: LabRecord, now: dict[str, Any] | None = None) -> None:
     """Load the rules of the cut that a record holds, and step over to them; where the kernel can't, say what it lacks.
 
-    Where what is in force was damaged, nothing can be built beside it: then all is loaded anew.
+    `now`: what `look` found, where it was asked already. Where what is in force was damaged, nothing can be built
+    beside it: then all is loaded anew.
     """
     labs, step = context.labs(record.lab.gateway), step_of(record)
-    now = look(context, record, cuts=bool(step.blocks))
+    now = now or look(context, record, cuts=bool(step.blocks))
     step = step._replace(live=now["live"], left=tuple(now["left"]))
     try:
         labs.do("up", step)
