@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from vnet.errors import UsageError
-from vnet.host import link_holders
+from vnet.host import NETNS, link_holders
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Gateway
 
-#: Routes that a VPN lays over everything, two halves of it: they are no clash.
-EVERYTHING = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"), IPv4Network("0.0.0.0/0"))
+#: A network wider than this is no one's: a VPN cuts all of the internet into such routes (0.0.0.0/1 and 128.0.0.0/1).
+WIDEST = 8
 #: Kinds of links that VPNs make, and beginnings of their names.
 VPN = ("tun", "tap", "wg", "ppp", "tailscale", "utun", "nebula", "zt")
 
 
 def check(gateway: Gateway, uid: int) -> None:
     """Refuse a gateway that would take what somebody else holds, and name the holder and a free choice."""
-    links = {link["ifname"]: link for link in _ask("link")}
+    links = {name: link for link in _ask("link") for name in (link["ifname"], *link.get("altnames", ()))}
     if gateway.interface in links:
         holder = _holder(links[gateway.interface], uid)
         raise UsageError(f"host.interface: {gateway.interface} is there already: {holder}; "
                          f"{_other_choice(gateway, links)}")  # fmt: skip
-    for network, dev in _networks():
-        if network.overlaps(gateway.host.network) and network not in EVERYTHING:
-            holder = _holder(links.get(dev, {}), uid)
+    if gateway.way != "userns" and os.path.lexists(f"{NETNS}/{gateway.netns}"):
+        raise UsageError(f"host.interface: {NETNS}/{gateway.netns} is there already: a network namespace that is not "
+                         f"vnet's, see ip netns; {_other_choice(gateway, links)}")  # fmt: skip
+    for network, route in _networks():
+        if network.overlaps(gateway.host.network):
+            holder = (
+                _holder(links.get(route["dev"], {"ifname": route["dev"]}), uid)
+                if "dev" in route
+                else f"a route of type {_kind(route)}"
+            )
             raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {holder}; "
                              f"{_other_choice(gateway, links)}")  # fmt: skip
 
@@ -42,18 +50,23 @@ def _ask(what: str) -> list[dict[str, Any]]:
     return [each for each in found if each]
 
 
-def _networks() -> Iterator[tuple[IPv4Network, str]]:
-    """List the networks that the host has a route or an address for."""
+def _networks() -> Iterator[tuple[IPv4Network, dict[str, Any]]]:
+    """List the networks that the host has a route or an address for, each with the route."""
     for route in _ask("route"):
-        if route.get("type", "unicast") in ("broadcast", "multicast"):
-            continue
-        if route["dst"] != "default":
-            yield IPv4Network(route["dst"]), route.get("dev", "")
+        if _kind(route) not in ("broadcast", "multicast") and route["dst"] != "default":
+            network = IPv4Network(route["dst"])
+            if network.prefixlen >= WIDEST:
+                yield network, route
+
+
+def _kind(route: dict[str, Any]) -> str:
+    """Tell the type of a route (ip-route(8))."""
+    return str(route.get("type", "unicast"))
 
 
 def _holder(link: dict[str, Any], uid: int) -> str:
     """Name who a link belongs to, as its user would."""
-    name = link.get("ifname", "")
+    name = link["ifname"]
     kind = link.get("linkinfo", {}).get("info_kind", "")
     owner = link_holders().get(name)
     if owner is not None:
@@ -64,7 +77,7 @@ def _holder(link: dict[str, Any], uid: int) -> str:
         return f"{name}, the Docker network {_docker_network(name[3:])}"
     if kind in ("tun", "wireguard") or name.startswith(VPN):
         return f"{name}, a VPN"
-    return f"{name or 'a route'}{f' ({kind})' if kind else ''}"
+    return f"{name} ({kind})" if kind else name
 
 
 def _user(uid: int) -> str:
@@ -91,14 +104,20 @@ def _docker_network(number: str) -> str:
 
 def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
     """Say what to set instead: an address and a name that nobody has."""
-    taken = [network for network, _ in _networks() if network not in EVERYTHING]
-    taken += [gateway.bridges]
+    taken = [gateway.bridges, *(network for network, _ in _networks())]
+    held = {*links, *(os.listdir(NETNS) if os.path.isdir(NETNS) else ())}
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
-    name = next(each for each in names if each not in links)
-    free = (IPv4Address(f"172.{second}.255.{last}") for last in (1, 5, 9) for second in (*range(18, 32), 17, 16))
+    name = next((each for each in names if each not in held), gateway.interface)
+    wanted = (gateway.host_ip, *map(IPv4Address, _choices()))
     ip = next(
-        (each for each in free if not any(IPv4Network((each, 30), strict=False).overlaps(net) for net in taken)), None
+        (each for each in wanted if not any(IPv4Network((each, 30), strict=False).overlaps(net) for net in taken)), None
     )
     words = [f'host.ip = "{ip}"'] if ip and ip != gateway.host_ip else []
     words += [f'host.interface = "{name}"'] if name != gateway.interface else []
-    return f"set {' and '.join(words)}" if words else "set another host.ip"
+    return f"set {' and '.join(words)}" if words else "set another one"
+
+
+def _choices() -> Iterator[str]:
+    """Name addresses for the host, near to the default first, then in the other private networks (RFC 1918)."""
+    yield from (f"172.{second}.255.{last}" for last in (1, 5, 9) for second in (*range(18, 32), 17, 16))
+    yield from (f"{prefix}.255.1" for prefix in ("192.168", *(f"10.{second}" for second in range(255, 0, -1))))
