@@ -70,7 +70,7 @@ bench-tools:
 	@touch $@
 
 .venv/.dev: .venv/.run
-	$(BIN)/pip install -q --disable-pip-version-check hypothesis jsonschema mypy "pytest>=8" pytest-xdist ruff types-toml
+	$(BIN)/pip install -q --disable-pip-version-check hypothesis jsonschema mypy "pytest>=8" pytest-xdist ruff "setuptools>=70.1" types-toml
 	@touch $@
 
 .venv/.bench: .venv/.dev

@@ -87,6 +87,7 @@ def parser(verb: str, module: Any) -> argparse.ArgumentParser:
     made.add_argument("-v", action="store_true", dest="verbose", help="show each command before it runs")
     made.add_argument("--debug", action="store_true", help="show a traceback with an error")
     made.add_argument("--version", action="version", version=f"vnet {__version__}")
+    made.set_defaults(prog=made.prog)
     module.arguments(made)
     return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ def session(options: Namespace, hooks: Sequence[str] | None, lab: str) -> Iterat
 
     def say(text: str) -> None:
         if not options.quiet:
-            print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
+            print(f"{options.prog}: {text}", file=sys.stderr)
 
     if getattr(options, "dry_run", False):
         from vnet.engine import dry

@@ -1,0 +1,99 @@
+"""What all verbs take, `vnet VERB`, and an installation by pip."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Box
+from lab_world import SHOP, same_host
+from snapshot import assert_same
+
+from vnet import __version__
+from vnet.cli import VERBS
+
+BIN = Path(__file__).resolve().parent.parent / "bin"
+#: Verbs that need a lab, with words that show something and change nothing.
+LOOKING = {
+    "up": ("--json",), "down": ("--dry-run",), "partition": ("show",), "status": (), "exec": ("web", "hostname")
+}  # fmt: skip
+INSTALL = """
+mkdir source && cp -r /opt/vnet/vnet /opt/vnet/pyproject.toml /opt/vnet/README.md source
+python3 -m venv --without-pip ~/env
+echo /opt/vnet/.venv/lib/python3*/site-packages >$(echo ~/env/lib/python3*/site-packages)/dependencies.pth
+~/env/bin/python -m pip install -q --no-index --no-build-isolation --no-deps --disable-pip-version-check ./source
+rm -r source
+"""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_one_program_under_two_names(verb: str) -> None:
+    """`vnet VERB` is `vnet-VERB`, help and version included."""
+    for word in ("--help", "--version"):
+        both = [
+            subprocess.run([sys.executable, *argv, word], capture_output=True, text=True, check=True)
+            for argv in ((BIN / "vnet", verb), (BIN / f"vnet-{verb}",))
+        ]
+        assert both[0].stdout == both[1].stdout
+        assert (both[0].stdout == f"vnet {__version__}\n") == (word == "--version")
+        assert f"usage: vnet-{verb} " in both[0].stdout or word == "--version"
+    words = ("--no-such-option", *(("fullmesh",) if verb == "partition" else ()))
+    done = subprocess.run([sys.executable, BIN / f"vnet-{verb}", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--no-such-option" in done.stderr
+
+
+def test_vnet_alone_lists_the_verbs() -> None:
+    """To stdout where asked for, else to stderr with status 2."""
+    for words, status in (((), 2), (("--help",), 0), (("upp",), 2)):
+        done = subprocess.run([sys.executable, BIN / "vnet", *words], capture_output=True, text=True)
+        assert done.returncode == status
+        assert re.findall(r"^  (\w+) ", done.stderr if status else done.stdout, re.MULTILINE) == list(VERBS)
+        assert not (done.stdout if status else done.stderr)
+
+
+@pytest.mark.parametrize("box", ["userns"], indirect=True)
+def test_quiet_verbose_debug(box: Box) -> None:
+    """-q leaves errors alone, -v shows each command before it runs, --debug adds a traceback; data goes to stdout."""
+    with same_host(box):
+        box.write("vnet.toml", SHOP)
+        done = box.vnet("up", "-q")
+        assert (done.stdout, done.stderr) == ("", "")
+        for verb, words in LOOKING.items():
+            one, two = box.vnet(verb, *words), box.run("/opt/vnet/bin/vnet", verb, *words)
+            assert one.stdout == two.stdout, verb
+            assert one.stdout
+            assert re.sub("[0-9.]+ s$", "", one.stderr) == re.sub("[0-9.]+ s$", "", two.stderr), verb
+        said = box.vnet("partition", "isolate", "web", "-v").stderr
+        assert [line for line in said.splitlines() if line.startswith("[#] ") and "iptables-restore" in line]
+        assert "vnet-partition: isolate: web\n" in box.run("/opt/vnet/bin/vnet", "partition", "isolate", "web").stderr
+        assert box.vnet("partition", "-q", "fullmesh").stderr == ""
+        assert "[#] " in box.vnet("down", "-v", "app").stderr
+        for verb in ("status", "partition", "exec"):
+            words = {"status": (), "partition": ("show",), "exec": ("web", "true")}[verb]
+            done = box.vnet(verb, "-q", "-n", "none", *words, check=False)
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+            assert done.stderr.startswith(f"vnet-{verb}: the lab none is not up")
+            done = box.vnet(verb, "--debug", "-n", "none", *words, check=False)
+            assert done.stderr.startswith("Traceback")
+            assert "NotUpError: the lab none is not up" in done.stderr
+
+
+@pytest.mark.parametrize("box", ["sudo"], indirect=True)
+def test_installed_by_pip(box: Box) -> None:
+    """Into a virtual environment: commands, the part under sudo, and vnet's commands within nodes."""
+    box.run("sh", "-ec", INSTALL)
+    before = box.machine.snapshot()
+    env = {"PATH": f"/home/{box.user}/env/bin:/usr/bin:/bin"}
+    box.write("vnet.toml", SHOP)
+    box.run("vnet", "up", env=env)
+    script = "command -v vnet-exec; vnet-partition -q isolate web; vnet exec app hostname; id -u"
+    for start in (("vnet-exec",), ("vnet", "exec")):
+        found = box.run(*start, "web", "sh", "-c", script, env=env).stdout.split()
+        assert found == [f"/home/{box.user}/env/bin/vnet-exec", "app", "3001"]
+    assert "isolate" in box.run("vnet-status", env=env).stdout
+    box.run(f"/home/{box.user}/env/bin/vnet-down", "--all", "--gateway")
+    assert_same(before, box.machine)
