@@ -85,7 +85,7 @@ def enter(node: Node, *, root: bool) -> None:
     namespace.mount("none", "/", flags=namespace.MS_SLAVE | namespace.MS_REC)
     _mount_sys()
     for name in ("hosts", "resolv.conf"):
-        _cover(f"{node.folder}/{name}", f"/etc/{name}")
+        _cover(node, f"{node.folder}/{name}", f"/etc/{name}")
     namespace.set_hostname(node.name)
     if again:
         _be_oneself(node)
@@ -128,10 +128,22 @@ def _mount_sys() -> None:
         return
 
 
-def _cover(source: str, target: str) -> None:
-    """Show the lab's file in place of the host's, where the host has one."""
-    if os.path.exists(target) and os.path.exists(source) and os.path.getsize(source):
-        namespace.mount(source, target, flags=namespace.MS_BIND)
+def _cover(node: Node, source: str, target: str) -> None:
+    """Show the lab's file in place of the host's, where the host has one.
+
+    With `sudo` this is done by root in a folder of the caller's, who may have put a link to somebody else's file there.
+    """
+    if not (os.path.exists(target) and os.path.exists(source)):
+        return
+    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if node.way == "sudo" and found.st_uid != node.uid:
+            raise UsageError(f"{source}: not a file of uid {node.uid}")
+        if found.st_size:
+            namespace.mount(f"/proc/self/fd/{fd}", target, flags=namespace.MS_BIND)
+    finally:
+        os.close(fd)
 
 
 def environment(node: Node) -> dict[str, str]:

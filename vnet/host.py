@@ -38,7 +38,7 @@ def pins_folder(uid: int) -> str:
 
 
 def link_mark(gateway: Gateway) -> str:
-    """Name the file that tells other users whose link this is."""
+    """Name the file, root's, that tells whose link this is, with the namespaces and rules named after it."""
     return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
 
 
@@ -102,7 +102,7 @@ class HostStep(NamedTuple):
         return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
-        """Take all of it away, the link first: its name is free when this returns."""
+        """Take all of it away, the link first: its name is free when this returns; the mark that it is ours last."""
         gateway = self.gateway
         switch = (Write("net/ipv4/ip_forward", "0"), Command(("rm", "-f", CLOSED_MARK))) if self.closes else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
@@ -112,7 +112,8 @@ class HostStep(NamedTuple):
             if self.folder
             else ()
         )
-        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder),))
+        unmark = (Command(("rm", "-f", link_mark(gateway))),) if self.namespaces else ()
+        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *unmark),))
 
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
@@ -157,6 +158,9 @@ class HostStep(NamedTuple):
         gateway = self.gateway
         return (
             Write(f"net/ipv6/conf/{gateway.interface}/disable_ipv6", "1", optional=True),
+            Write(
+                f"net/ipv4/conf/{gateway.interface}/rp_filter", "1"
+            ),  # what comes from there has the gateway's address
             ip.link_set(gateway.interface, mtu=gateway.mtu),
             ip.address_replace(gateway.host, gateway.interface),
             ip.neighbour_replace(gateway.ip, gateway.mac, gateway.interface),
@@ -226,11 +230,10 @@ class HostStep(NamedTuple):
     def _unpin(self) -> Script:
         """Let the namespaces go."""
         gateway = self.gateway
-        unmark = Command(("rm", "-f", link_mark(gateway)))
         if gateway.way != "userns":
-            return (ip.netns_del(gateway.netns), unmark)
+            return (ip.netns_del(gateway.netns),)
         folder = pins_folder(gateway.uid)
-        return (*_unmount(folder), Command(("rm", "-rf", "--one-file-system", "--", folder)), unmark)
+        return (*_unmount(folder), Command(("rm", "-rf", "--one-file-system", "--", folder)))
 
 
 def _unmount(folder: str) -> Script:

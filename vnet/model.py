@@ -2,6 +2,9 @@
 
 Everything that gets a name or a number in the kernel gets it here, as a pure function of the
 user's settings and the lab's number. No process, no file, no clock.
+
+`check` holds a value that comes from outside (a record, a request to a worker) to the rules of the settings: it raises
+ValueError. See `engine/codec.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Literal, NamedTuple
 
 Way = Literal["root", "userns", "sudo"]
 Protocol = Literal["tcp", "udp"]
+#: The smallest and the largest MTU.
+MTU = (576, 65535)
 
 
 class Port(NamedTuple):
@@ -24,6 +29,10 @@ class Port(NamedTuple):
         """Name the outside port as in the settings: `8000`, or `5353/udp`."""
         return str(self.outside) if self.protocol == "tcp" else f"{self.outside}/{self.protocol}"
 
+    def check(self) -> None:
+        """Hold both numbers to what is a port."""
+        _expect(0 < self.outside < 65536 and 0 < self.inside < 65536, f"{self.outside} to {self.inside}: not ports")
+
 
 class Guest(NamedTuple):
     """One namespace for a process under test."""
@@ -31,6 +40,12 @@ class Guest(NamedTuple):
     name: str
     ip: IPv4Address
     ports: tuple[Port, ...] = ()
+
+    def check(self) -> None:
+        """Hold the name to the rules."""
+        from vnet.config import checks
+
+        checks.guest_name(self.name)
 
 
 class Gateway(NamedTuple):
@@ -70,6 +85,16 @@ class Gateway(NamedTuple):
     def mac(self) -> str:
         """The hardware address of the gateway's end towards the host."""
         return mac_of(self.ip)
+
+    def check(self) -> None:
+        """Hold names and numbers to the rules."""
+        from vnet.config import checks
+
+        _expect(0 <= self.uid < 2**32 and 0 <= self.gid < 2**32, f"{self.uid}, {self.gid}: not ids")
+        checks.interface(self.interface)
+        checks.host_ip(str(self.host_ip))
+        checks.network(str(self.bridges), 8, 30)
+        checks.number(self.mtu, *MTU)
 
 
 class Lab(NamedTuple):
@@ -140,6 +165,26 @@ class Lab(NamedTuple):
     def guest(self, name: str) -> Guest | None:
         """Find a guest by name."""
         return next((guest for guest in self.guests if guest.name == name), None)
+
+    def check(self) -> None:
+        """Hold names and numbers to the rules, and the guests to the lab's network."""
+        from vnet.config import checks
+
+        checks.name(self.name)
+        checks.number(self.number, 1, self.gateway.bridges.num_addresses // 4)
+        checks.network(str(self.network), 17, 29)
+        checks.number(self.mtu, *MTU)
+        ips = {int(guest.ip) for guest in self.guests}
+        first, bridge = int(self.network.network_address), int(self.bridge_ip)
+        _expect(all(first < ip < bridge for ip in ips), f"not all guests are in {self.network}")
+        names = {guest.name for guest in self.guests}
+        _expect(len(ips) == len(names) == len(self.guests), "guests share a name or an address")
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    """Raise ValueError unless `holds`."""
+    if not holds:
+        raise ValueError(otherwise)
 
 
 def mac_of(ip: IPv4Address) -> str:

@@ -102,13 +102,18 @@ def guest_name(value: Any) -> str:
 
 
 def interface(value: Any) -> str:
-    """Check the name of the host's interface, for ip(8) and for the namespaces named after it."""
+    """Check the name of the host's interface, for ip(8) and for the namespaces named after it: a-x1 is a lab of a's."""
     text = _word(value, "-_", 15)
     if text[0] not in LETTERS:
         raise Wrong(f"{show(text)} does not begin with a letter")
-    if text in INTERFACES or (text[0] == "x" and _is_number(text[1:])):
+    if text in INTERFACES or _is_label(text.rpartition("-")[2]):
         raise Wrong(f"{show(text)} is a name that the kernel or vnet itself uses")
     return text
+
+
+def _is_label(part: str) -> bool:
+    """Tell whether a part of a name reads as `xN` or `xNxM`, as labs and guests are called (`vnet.model`)."""
+    return part[:1] == "x" and all(map(_is_number, part[1:].split("x")))
 
 
 def address(value: Any) -> IPv4Address:

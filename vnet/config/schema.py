@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from vnet.config import checks as check
 from vnet.config.words import Wrong, dotted, line, near, not_a
+from vnet.model import MTU
 
 Path = tuple[str, ...]
 
@@ -65,7 +66,7 @@ KEYS = (
         check.interface,
         "vnet",
         "1 to 15 ASCII letters, digits, '-' and '_', a letter first, "
-        f"and neither x and a number nor {', '.join(check.INTERFACES)}",
+        f"neither x and a number, alone or behind '-', nor {', '.join(check.INTERFACES)}",
         "The name of the host's interface, and the first part of the names of all namespaces.",
     ),
     Key(
@@ -99,7 +100,7 @@ KEYS = (
     ),
     Key(
         "networks.mtu",
-        partial(check.number, low=576, high=65535),
+        partial(check.number, low=MTU[0], high=MTU[1]),
         1500,
         "a whole number from 576 to 65535",
         "The MTU of every vnet link: 65535 where speed matters more than likeness. Below 1280 the kernel turns IPv6 "

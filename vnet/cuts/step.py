@@ -37,6 +37,8 @@ SWITCHES = tuple(f"net/bridge/bridge-nf-call-{tool}" for tool in FAMILIES)
 WRAPPED = tuple(f"net/bridge/bridge-nf-filter-{what}-tagged" for what in ("vlan", "pppoe"))
 #: The last second that xt_time knows: iptables-save shows it where no other is set.
 LAST = "2038-01-19T03:14:07"
+#: What the second of an end, and the name of a chain, is written with.
+SECOND, CHAIN = frozenset("0123456789-:T"), frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 EMPTY = iptables.table("mangle", (), ())
 
 
@@ -75,6 +77,15 @@ class CutStep(NamedTuple):
     def down(self) -> Stages:
         """Heal."""
         return CutStep(self.lab, (), live=self.live).up()
+
+    def check(self) -> None:
+        """Let no text into the rules but a second, names of guests, and names of chains."""
+        names = {guest.name for guest in self.lab.guests}
+        known = all(names.issuperset((*block.sources, *block.deaf)) for block in self.blocks)
+        chains = (name for name in self.left if name.startswith("cut-"))
+        written = SECOND.issuperset(self.until) and all(map(CHAIN.issuperset, chains))
+        if not (known and written and self.live in (0, 1, 2)):
+            raise ValueError("not a cut of this lab")
 
     @property
     def generation(self) -> int:

@@ -111,7 +111,10 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     gateway, labs = record.gateway, context.labs(record.gateway)
     pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
     link = runner.capture(("ip", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
-    step = HostStep(gateway, record.closes, mends=True, namespaces=False, link=not link)
+    closes = record.closes or host_step(gateway).closes  # the host may have stopped forwarding since
+    if closes != record.closes:
+        context.records.write_gateway(record._replace(closes=closes))
+    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link)
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))

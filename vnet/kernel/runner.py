@@ -241,13 +241,15 @@ def _netns(writes: list[Write], batch: list[Command]) -> str:
 
 
 def _job(writes: list[Write], commands: list[Command], *, down: bool) -> Job:
-    """Make one process of several `ip` commands; every word is a checked value without blanks."""
+    """Make one process of several `ip` commands; a word with a blank in it could be a command more, and is refused."""
     netns = _netns(writes, commands)
     if not commands or commands[0].argv[0] != "ip":
         argv, stdin = (commands[0].argv, commands[0].stdin) if commands else ((), "")
         return Job(netns, tuple(writes), argv, stdin, tuple(commands))
     force = ("-force",) if down else ()
     lines = "".join(f"{' '.join(command.argv[1:])}\n" for command in commands)
+    if len(lines.split()) != sum(len(command.argv) - 1 for command in commands):
+        raise ValueError(f"{lines!r:.80}: a blank in a word")
     return Job(netns, tuple(writes), ("ip", *force, "-batch", "-"), lines, tuple(commands))
 
 

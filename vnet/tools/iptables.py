@@ -20,8 +20,11 @@ WAIT_S = "10"
 
 def table(name: str, chains: Iterable[str], rules: Iterable[str]) -> str:
     """Write one table as iptables-restore(8) reads it; a chain is `NAME POLICY`, with `-` for a chain of one's own."""
-    heads = (f":{chain} [0:0]" for chain in chains)
-    return "\n".join((f"*{name}", *heads, *rules, "COMMIT", ""))
+    lines = (f"*{name}", *(f":{chain} [0:0]" for chain in chains), *rules, "COMMIT", "")
+    text = "\n".join(lines)
+    if text.count("\n") != len(lines) - 1:
+        raise ValueError(f"a line break in a rule of the table {name}")
+    return text
 
 
 def restore(tables: str, *, netns: str = HOST, flush: bool = False, tool: str = "iptables") -> Command:

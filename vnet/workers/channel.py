@@ -37,6 +37,11 @@ class Channel:
             line = line[os.write(self.target, line) :]
 
     def receive(self) -> Any:
+        """Wait for one line, and read it; None where the other end is gone."""
+        line = self.line()
+        return None if line is None else json.loads(line)
+
+    def line(self) -> bytes | None:
         """Wait for one line; None where the other end is gone."""
         parts = [self._rest]
         while b"\n" not in parts[-1]:
@@ -44,7 +49,7 @@ class Channel:
             if not parts[-1]:
                 return None
         line, _, self._rest = b"".join(parts).partition(b"\n")
-        return json.loads(line)
+        return line
 
     def _read(self) -> bytes:
         """Read what there is; commands are to inherit the locks."""

@@ -20,26 +20,35 @@ def _packages() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Serve."""
+    """Serve: `exec` runs a command as the caller, `exec-root` as root, `run` keeps commands, no words are a worker."""
     _packages()
-    uid = os.environ.get("SUDO_UID", "")
-    if not uid.isdigit() or os.geteuid():
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if not (uid.isdigit() and gid.isdigit()) or os.geteuid() or argv[:1] not in ([], ["exec"], ["exec-root"], ["run"]):
         print("vnet: this part is for sudo to start", file=sys.stderr)
         return 2
     os.umask(0o022)
-    if argv[:1] == ["exec"]:
-        from vnet.exec import told
-        from vnet.workers import sudo
+    if not argv:
+        from vnet.workers import worker
 
-        return told(lambda: sudo.exec_in(int(uid), argv[1:]))
-    if argv == ["run"]:
-        from vnet.workers import sudo
+        worker.serve_sudo(int(uid), frozenset((int(gid), *_groups(int(uid)))))
+        return 0
+    from vnet.exec import told
+    from vnet.workers import sudo
 
+    if argv[0] == "run":
         return sudo.keep(int(uid))
-    from vnet.workers import worker
+    return told(lambda: sudo.exec_in(int(uid), argv[1:], root=argv[0] == "exec-root"))
 
-    worker.serve_sudo(int(uid))
-    return 0
+
+def _groups(uid: int) -> list[int]:
+    """List the groups of a user."""
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return []
+    return os.getgrouplist(entry.pw_name, entry.pw_gid)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ becomes the caller again, with all his groups and none of root's rights, and the
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from vnet import exec as run_in
@@ -38,23 +39,44 @@ def exec_argv(node: Node, command: list[str], env: dict[str, str], here: str, *,
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
-    who = "root" if root else "caller"
-    return [*sudo_argv("-S"), "exec", node.lab, node.name, who, path, here, *command]
+    return [*sudo_argv("-S"), "exec-root" if root else "exec", node.lab, node.name, path, here, *command]
 
 
-def exec_in(uid: int, argv: list[str]) -> int:
+def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
     """Do the root side, for the caller `uid`."""
-    lab, name, who, path, here, *command = argv
-    folder = f"{run_in.RUN}/{uid}"
-    if os.path.dirname(path) != folder or "/" in lab or lab.startswith("."):
+    if len(argv) < 5:
+        raise UsageError("this part is for vnet-exec to start")
+    lab, name, path, here, *command = argv
+    if os.path.dirname(path) != f"{run_in.RUN}/{uid}":
         raise UsageError(f"{path}: not a file of vnet-exec's")
-    node = Node(folder, lab, name)
+    node = _node(uid, lab, name)
     env = _take(path, uid)
     run_in.enter(node, root=True)
-    if who != "root":
+    if not root:
         _become_caller(uid)
     run_in.go(here)
     return run_in.become(command, env)
+
+
+def _node(uid: int, lab: str, name: str) -> Node:
+    """Find a node of the caller's.
+
+    The file is his, so it is read with no more rights than his, and believed only where a mark of root's says the same.
+    """
+    from vnet.workers.guard import Guard
+
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(uid)
+    try:
+        node = node_of(f"{run_in.RUN}/{uid}", lab, name)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    if not Guard(uid, frozenset()).owns(node.netns):
+        raise VnetError(f"{node.netns}: not a namespace of the caller's")
+    node.way, node.uid = "sudo", uid
+    return node
 
 
 def keep(uid: int) -> int:
@@ -62,7 +84,7 @@ def keep(uid: int) -> int:
     from vnet.run import keeper
 
     def go(lab: str, name: str) -> Node:
-        node = node_of(f"{run_in.RUN}/{uid}", lab, name)
+        node = _node(uid, lab, name)
         run_in.enter(node, root=True)
         _become_caller(uid)
         return node
@@ -73,9 +95,10 @@ def keep(uid: int) -> int:
 
 def _take(path: str, uid: int) -> dict[str, str]:
     """Read the caller's environment, and remove the file."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        if os.fstat(fd).st_uid != uid:
+        found = os.fstat(fd)
+        if found.st_uid != uid or not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{path}: not a file of uid {uid}")
         os.unlink(path)
         pairs = (item.partition(b"=") for item in file.read().split(b"\0") if item)

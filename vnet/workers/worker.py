@@ -7,12 +7,13 @@ command under way.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.cuts import observe as observe_cut
@@ -26,6 +27,9 @@ from vnet.kernel import observe, probe, processes, ready, runner
 from vnet.step import Step
 from vnet.workers import signals
 from vnet.workers.channel import Channel
+
+if TYPE_CHECKING:
+    from vnet.workers.guard import Guard
 
 #: Steps on the host itself, done once, command by command.
 HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
@@ -97,7 +101,7 @@ def fork(enter: Callable[[], None]) -> Worker:
     status = 1
     try:
         ours.close()
-        serve(_channel(theirs), enter, lambda _step: None)
+        serve(_channel(theirs), enter)
         status = 0
     finally:
         os._exit(status)
@@ -120,50 +124,65 @@ def _channel(end: socket.socket) -> Channel:
     return Channel(fd, fd)
 
 
-def serve(channel: Channel, enter: Callable[[], None], check: Callable[[Any], None]) -> None:
-    """Answer requests until there are no more; `check` raises where a step is none for this worker."""
+def serve(channel: Channel, enter: Callable[[], None], guard: Guard | None = None) -> None:
+    """Answer requests until there are no more, within the limits of the guard."""
     with suppress(PermissionError):  # sudo at a terminal has made it the leader of a session (sudoers(5), use_pty)
         os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     entered = False
-    while (request := channel.receive()) is not None:
+    while (line := channel.line()) is not None:
         runner.LOCKS[:] = channel.locks
         try:
             if not entered:
                 enter()
                 entered = True
-            answer = {"answer": _answer(request, check)}
+            answer = {"answer": _answer(json.loads(line), guard)}
         except (VnetError, OSError, ValueError) as error:
             answer = {"error": str(error)}
-        except Exception:  # a mistake of vnet's own: the parent undoes the step all the same, and shows it
-            import traceback
-
-            answer = {"error": traceback.format_exc()}
+        except Exception as error:  # a mistake of vnet's own, or of a caller who speaks for himself
+            answer = {"error": f"{type(error).__name__}: {error}" if guard else _traceback()}
         channel.let_go()
         channel.send(answer)
 
 
-def _answer(request: dict[str, Any], check: Callable[[Any], None]) -> Any:
+def _traceback() -> str:
+    """Tell where a mistake of vnet's own is: the parent undoes the step all the same, and shows it."""
+    import traceback
+
+    return traceback.format_exc()
+
+
+def _answer(request: Any, guard: Guard | None) -> Any:
     """Do what a request asks for."""
-    if "question" in request:
-        return QUESTIONS[request["question"]](**request["fields"])
-    name, way = request["step"], request["way"]
-    if name not in STEPS or way not in ("up", "down"):
-        raise CommandError(f"{name} {way}: not a step")
-    step = decode(STEPS[name], request["fields"])
-    check(step)
-    stages = step.up() if way == "up" else step.down()
+    kind, name, fields = _read(request)
+    if kind == "question":
+        if guard:
+            guard.check_question(fields)
+        return QUESTIONS[name](**fields)
+    step = decode(STEPS[name], fields)
+    if guard:
+        step = guard.limited(kind, step)
+    if step is None:
+        return []
+    stages = step.up() if kind == "up" else step.down()
     act = runner.run_one_by_one if name in HOST_STEPS else runner.run
-    return act(stages, down=way == "down")
+    return act(stages, down=kind == "down")
 
 
-def serve_sudo(uid: int) -> None:
+def _read(request: Any) -> tuple[str, str, dict[str, Any]]:
+    """Take a request apart: `up`, `down` or `question`, the name of a step or a question, and its fields."""
+    if isinstance(request, dict) and isinstance(fields := request.get("fields"), dict):
+        question, name, way = (request.get(key) for key in ("question", "step", "way"))
+        if isinstance(question, str) and question in QUESTIONS:
+            return "question", question, fields
+        if isinstance(name, str) and name in STEPS and way in ("up", "down"):
+            return way, name, fields
+    raise CommandError(f"{request!r:.80}: neither a step nor a question")
+
+
+def serve_sudo(uid: int, gids: frozenset[int]) -> None:
     """Serve a caller under sudo: steps of his own gateway and labs, and no one else's."""
+    from vnet.workers.guard import Guard
 
-    def own(step: Any) -> None:
-        gateway = getattr(step, "gateway", None) or getattr(getattr(step, "lab", None), "gateway", None) or step
-        if gateway.uid != uid:
-            raise CommandError(f"uid {gateway.uid}: not the caller's")
-
-    serve(Channel(0, 1), lambda: None, own)
+    serve(Channel(0, 1), lambda: None, Guard(uid, gids))

@@ -1,0 +1,164 @@
+"""What a caller under sudo may ask for: what is his own by a mark that root made, and nothing else.
+
+The caller may be hostile: he may have been given sudo for this program and no other. Each value was checked by its type
+already (`engine/codec.py`); here it is whether the thing belongs to him. /run/vnet is root's, so what lies in there
+was made by root: `link-INTERFACE.UID` says whose an interface is, with the namespaces and rules that are named after it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+import stat
+import struct
+from typing import Any
+
+from vnet.cuts.step import CutStep
+from vnet.engine import clash
+from vnet.engine.codec import decode_again
+from vnet.errors import CommandError
+from vnet.host import CLOSED_MARK, NETNS, NETNS_MARK, RUN, HostStep, StateStep, link_mark, pins_folder, state_folder
+from vnet.model import Gateway, Lab
+
+SIOCGIFHWADDR = 0x8927  # netdevice(7)
+#: What comes behind an interface's name in the name of a bridge's or a guest's namespace.
+LAB = re.compile(r"-x[0-9]+(x[0-9]+)?")
+
+
+class Guard:
+    """The limits of one caller; `gids` are all groups that he is in."""
+
+    def __init__(self, uid: int, gids: frozenset[int]) -> None:
+        self.uid, self.gids = uid, gids
+
+    def limited(self, way: str, step: Any) -> Any:
+        """Give the step as it may be done, None where there is nothing to do; raises CommandError if it is not his."""
+        if isinstance(step, StateStep):
+            self._check_state(step)
+            return step
+        gateway = step.gateway if hasattr(step, "gateway") else step.lab.gateway
+        if not isinstance(step, HostStep):
+            self.check_labs(gateway)
+            return step
+        self._check_caller(gateway.uid, gateway.gid)
+        mine = os.path.exists(link_mark(gateway))
+        self._check_link(gateway, mine=mine)
+        if way == "up":
+            self._check_up(gateway, mine=mine)
+            return step._replace(closes=_is_closed(), folder=step.folder and not os.path.exists(NETNS))
+        closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
+        return step._replace(closes=closes, folder=step.folder and _is_empty(gateway)) if mine else None
+
+    def check_question(self, fields: dict[str, Any]) -> None:
+        """Refuse to look at, or to end, what is not his."""
+        kinds: dict[str, Any] = {"gateway": Gateway, "lab": Lab, "step": CutStep}
+        for name, value in fields.items():
+            if name in kinds:
+                made = decode_again(kinds[name], value)
+                lab = made.lab if isinstance(made, CutStep) else made
+                self.check_labs(lab.gateway if isinstance(lab, Lab) else lab)
+            elif name == "netns":
+                wanted = [value] if isinstance(value, str) else value
+                _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
+            elif name == "inodes":
+                pins = (f"{NETNS}/{each}" for each in os.listdir(NETNS) if self.owns(each))
+                own = {os.stat(path).st_ino for path in pins}
+                _refuse(not own.issuperset(value), f"{value}: not the caller's namespaces")
+
+    def owns(self, netns: str) -> bool:
+        """Tell whether a namespace in /run/netns is of a gateway of his, or of its labs."""
+        if os.path.exists(pins_folder(self.uid)):
+            return False  # his labs are in namespaces of his own, and of what is here nothing is his
+        name, interfaces = str(netns), self._interfaces()
+        return any(name == each or (name.startswith(each) and LAB.fullmatch(name[len(each) :])) for each in interfaces)
+
+    def check_labs(self, gateway: Gateway) -> None:
+        """Refuse labs that are not in this caller's part of /run/netns."""
+        self._check_caller(gateway.uid, gateway.gid)
+        _refuse(
+            gateway.way != "sudo" or not self.owns(gateway.netns), f"{gateway.netns}: not a gateway of the caller's"
+        )
+
+    def _interfaces(self) -> list[str]:
+        """Name the interfaces that are his."""
+        return [each for each, owner in clash.link_marks() if owner == self.uid]
+
+    def _check_caller(self, uid: int, gid: int) -> None:
+        """Refuse the ids of others: with a group that he is not in he would gain what it may do."""
+        _refuse(uid != self.uid, f"uid {uid}: not the caller's")
+        _refuse(gid not in self.gids, f"gid {gid}: not a group of the caller's")
+
+    def _check_state(self, step: StateStep) -> None:
+        """Refuse to give away a folder that is not his already, or is no folder."""
+        self._check_caller(step.uid, step.gid)
+        for path, owner in ((RUN, 0), (state_folder(step.uid), step.uid)):
+            _check_folder(path, owner)
+
+    def _check_link(self, gateway: Gateway, *, mine: bool) -> None:
+        """Refuse an interface that somebody else made: a link that has his mark has vnet's hardware address, too."""
+        name = gateway.interface
+        _refuse(gateway.way == "root", "root's way is not for sudo")
+        others = [owner for each, owner in clash.link_marks() if each == name and owner != self.uid]
+        _refuse(bool(others), f"{name} is the vnet of uid {others[:1]}")
+        found = _hardware_address(name)
+        _refuse(bool(found) and not (mine and found == gateway.host_mac), f"{name}: a link that vnet has not made")
+        pins = pins_folder(gateway.uid)
+        _refuse(gateway.way == "sudo" and os.path.exists(pins), f"{pins}: his labs are held in user namespaces")
+        _check_folder(RUN, 0)
+        _check_folder(pins, 0)
+
+    def _check_up(self, gateway: Gateway, *, mine: bool) -> None:
+        """Refuse what would take from others, or be a second gateway for one caller."""
+        more = [each for each in self._interfaces() if each != gateway.interface]
+        _refuse(bool(more), f"the caller has the gateway {more[:1]} already; vnet-down --all --gateway takes it away")
+        pin = f"{NETNS}/{gateway.netns}"
+        _refuse(not mine and os.path.lexists(pin), f"{pin}: a namespace that vnet has not made")
+        if not _hardware_address(gateway.interface):
+            _refuse(
+                not gateway.host_ip.is_private, f"{gateway.host_ip}: not a private address, so only root may take it"
+            )
+            clash.check(gateway, self.uid)
+
+    def _others(self) -> bool:
+        """Tell whether others have a gateway."""
+        return any(owner != self.uid for _, owner in clash.link_marks())
+
+
+def _refuse(wrong: bool, why: str) -> None:
+    """Raise CommandError if `wrong`."""
+    if wrong:
+        raise CommandError(f"refused: {why}")
+
+
+def _check_folder(path: str, owner: int) -> None:
+    """Refuse what is there and is not a real folder of its owner's that nobody else can write."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    good = stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o022
+    _refuse(not good, f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
+
+
+def _hardware_address(interface: str) -> str:
+    """Tell a link's hardware address; empty where there is no such link."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            found = fcntl.ioctl(asking, SIOCGIFHWADDR, struct.pack("256s", interface.encode()))
+        except OSError:
+            return ""
+    return found[18:24].hex(":")
+
+
+def _is_closed() -> bool:
+    """Tell whether the host does not forward for itself: then what is not a lab's has to be dropped."""
+    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
+        return os.path.exists(CLOSED_MARK) or file.read().strip() == "0"
+
+
+def _is_empty(gateway: Gateway) -> bool:
+    """Tell whether /run/netns is vnet's own, and holds nothing but this gateway."""
+    left = set(os.listdir(NETNS)) - {gateway.netns} if os.path.isdir(NETNS) else set()
+    return os.path.exists(NETNS_MARK) and not left
