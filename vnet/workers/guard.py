@@ -17,9 +17,20 @@ from typing import Any
 
 from vnet.cuts.step import CutStep
 from vnet.engine import clash
-from vnet.engine.codec import decode_again
+from vnet.engine.codec import decode, decode_again
 from vnet.errors import CommandError
-from vnet.host import CLOSED_MARK, NETNS, NETNS_MARK, RUN, HostStep, StateStep, link_mark, pins_folder, state_folder
+from vnet.host import (
+    CLOSED_MARK,
+    NETNS,
+    NETNS_MARK,
+    RUN,
+    HostStep,
+    StateStep,
+    link_holders,
+    link_mark,
+    pins_folder,
+    state_folder,
+)
 from vnet.model import Gateway, Lab
 
 SIOCGIFHWADDR = 0x8927  # netdevice(7)
@@ -60,12 +71,12 @@ class Guard:
                 lab = made.lab if isinstance(made, CutStep) else made
                 self.check_labs(lab.gateway if isinstance(lab, Lab) else lab)
             elif name == "netns":
-                wanted = [value] if isinstance(value, str) else value
+                wanted = decode(tuple[str, ...], [value] if isinstance(value, str) else value)
                 _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
             elif name == "inodes":
                 pins = (f"{NETNS}/{each}" for each in os.listdir(NETNS) if self.owns(each))
                 own = {os.stat(path).st_ino for path in pins}
-                _refuse(not own.issuperset(value), f"{value}: not the caller's namespaces")
+                _refuse(not own.issuperset(decode(tuple[int, ...], value)), f"{value}: not the caller's namespaces")
 
     def owns(self, netns: str) -> bool:
         """Tell whether a namespace in /run/netns is of a gateway of his, or of its labs."""
@@ -83,7 +94,7 @@ class Guard:
 
     def _interfaces(self) -> list[str]:
         """Name the interfaces that are his."""
-        return [each for each, owner in clash.link_marks() if owner == self.uid]
+        return [each for each, owner in link_holders().items() if owner == self.uid]
 
     def _check_caller(self, uid: int, gid: int) -> None:
         """Refuse the ids of others: with a group that he is not in he would gain what it may do."""
@@ -100,8 +111,8 @@ class Guard:
         """Refuse an interface that somebody else made: a link that has his mark has vnet's hardware address, too."""
         name = gateway.interface
         _refuse(gateway.way == "root", "root's way is not for sudo")
-        others = [owner for each, owner in clash.link_marks() if each == name and owner != self.uid]
-        _refuse(bool(others), f"{name} is the vnet of uid {others[:1]}")
+        holder = link_holders().get(name, self.uid)
+        _refuse(holder != self.uid, f"{name} is the vnet of uid {holder}")
         found = _hardware_address(name)
         _refuse(bool(found) and not (mine and found == gateway.host_mac), f"{name}: a link that vnet has not made")
         pins = pins_folder(gateway.uid)
@@ -123,7 +134,7 @@ class Guard:
 
     def _others(self) -> bool:
         """Tell whether others have a gateway."""
-        return any(owner != self.uid for _, owner in clash.link_marks())
+        return any(owner != self.uid for owner in link_holders().values())
 
 
 def _refuse(wrong: bool, why: str) -> None:
