@@ -63,15 +63,18 @@ class CutStep(NamedTuple):
     left: tuple[str, ...] = ()
 
     def up(self) -> Stages:
-        """Load the rules beside those in force, switch on, step over; with no blocks, then switch off and empty."""
+        """Load the rules beside those in force, switch on, step over; with no blocks, then switch off and empty.
+
+        One family after the other: side by side iptables-nft would find the rules changed under it, and begin again.
+        """
         netns = self.lab.netns
         step = ip.link_group(DEVICE, GROUPS[self.generation], netns=netns)
-        load = tuple((iptables.restore(self.text(tool), netns=netns, tool=tool),) for tool in FAMILIES)
+        load = (tuple(iptables.restore(self.text(tool), netns=netns, tool=tool) for tool in FAMILIES),)
         if self.blocks:
             wrapped = (Write(key, "1", netns, optional=True) for key in WRAPPED)
             return (load, ((*wrapped, *(Write(key, "1", netns) for key in SWITCHES), step),))
         off = tuple(Write(key, "0", netns, optional=True) for key in SWITCHES)
-        empty = tuple((iptables.restore(EMPTY, netns=netns, flush=True, tool=tool),) for tool in FAMILIES)
+        empty = (tuple(iptables.restore(EMPTY, netns=netns, flush=True, tool=tool) for tool in FAMILIES),)
         return (load, ((step, *off),), empty) if self.live else ((off,), empty)
 
     def down(self) -> Stages:
