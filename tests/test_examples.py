@@ -76,6 +76,26 @@ def test_the_shop_serves_its_page(box: Box) -> None:
         assert labs(box) == 0
 
 
+@pytest.mark.parametrize("box", ["userns"], indirect=True)
+def test_a_flaky_network_is_measured(box: Box) -> None:
+    """`make` prints the table that the example's page shows; the nemesis in the bridge does make errors, for each connection."""
+    with same_host(box):
+        box.run("cp", "-r", "/opt/vnet/examples/flaky-network", ".")
+        done = box.run("make", "DURATION=3", cwd=f"{box.project}/flaky-network", env=PATH)
+        up, head, *rows = promised("examples/flaky-network/README.md")
+        found = printed(done)[-4:]
+        assert found[:2] == [up, head], printed(done)
+        form = re.compile(r"(\w+) +[\d.]+ ms +[\d.]+ ms +[\d.]+ ms +(\d+) +(\d+)")
+        assert all(map(form.fullmatch, rows))
+        good, flaky = (form.fullmatch(line) for line in found[2:])
+        assert good, found
+        assert flaky, found
+        assert (good[1], flaky[1]) == ("good", "flaky")
+        assert int(good[2]) > int(flaky[2]) > 0, found
+        assert int(flaky[3]) >= max(8, int(good[3])), found
+        assert labs(box) == 0
+
+
 def interrupted(box: Box, moment: str, *argv: str, **kwargs: Any) -> Process:
     """Start the shop with an app that never answers, and wait for a moment in its life."""
     box.run("rm", "-rf", "shop")
