@@ -239,7 +239,7 @@ def _many(box: Box, times: int) -> None:
     with same_host(box):
         box.write("vnet.toml", SHOP)
         script = f'i=0; while [ $i -lt {times} ]; do "$0"/vnet-up -q && "$0"/vnet-down || exit 1; i=$((i+1)); done'
-        box.run("sh", "-c", script, "/opt/vnet/bin", timeout_s=60 + times)
+        box.run("sh", "-c", script, "/opt/vnet/bin", timeout_s=60 + 4 * times)
         box.vnet("up")
         assert troubles(box) == []
 
