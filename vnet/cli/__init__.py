@@ -23,11 +23,15 @@ VERBS = {
     "partition": ("vnet.cli.partition", "set who in a lab can talk to whom"),
     "run": ("vnet.cli.run", "bring a lab up, run its guests' commands, take it away"),
     "status": ("vnet.cli.status", "show what is up"),
+    "doctor": ("vnet.cli.doctor", "find what is missing or in the way"),
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     """Find the verb, and do it."""
+    if sys.version_info < (3, 11):  # noqa: UP036 (a checkout is started by whatever python3 there is)
+        print(f"vnet: Python {sys.version.split()[0]} is too old: 3.11 is needed", file=sys.stderr)
+        return VnetError.status
     words = list(sys.argv if argv is None else argv)
     verb = os.path.basename(words.pop(0)).partition("vnet-")[2]
     if not verb:

@@ -23,26 +23,26 @@ VPN = ("tun", "tap", "wg", "ppp", "tailscale", "utun", "nebula", "zt")
 
 def check(gateway: Gateway, uid: int) -> None:
     """Refuse a gateway that would take what somebody else holds, and name the holder and a free choice."""
-    links = {name: link for link in _ask("link") for name in (link["ifname"], *link.get("altnames", ()))}
+    links = {name: link for link in ask("link") for name in (link["ifname"], *link.get("altnames", ()))}
     if gateway.interface in links:
-        holder = _holder(links[gateway.interface], uid)
-        raise UsageError(f"host.interface: {gateway.interface} is there already: {holder}; "
+        whose = holder(links[gateway.interface], uid)
+        raise UsageError(f"host.interface: {gateway.interface} is there already: {whose}; "
                          f"{_other_choice(gateway, links)}")  # fmt: skip
     if gateway.way != "userns" and os.path.lexists(f"{NETNS}/{gateway.netns}"):
         raise UsageError(f"host.interface: {NETNS}/{gateway.netns} is there already: a network namespace that is not "
                          f"vnet's, see ip netns; {_other_choice(gateway, links)}")  # fmt: skip
-    for network, route in _networks():
+    for network, route in networks():
         if network.overlaps(gateway.host.network):
-            holder = (
-                _holder(links.get(route["dev"], {"ifname": route["dev"]}), uid)
+            whose = (
+                holder(links.get(route["dev"], {"ifname": route["dev"]}), uid)
                 if "dev" in route
                 else f"a route of type {_kind(route)}"
             )
-            raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {holder}; "
+            raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {whose}; "
                              f"{_other_choice(gateway, links)}")  # fmt: skip
 
 
-def _ask(what: str) -> list[dict[str, Any]]:
+def ask(what: str) -> list[dict[str, Any]]:
     """Ask `ip` for links or routes."""
     detail = ("-d",) if what == "link" else ()
     more = ("show", "table", "all") if what == "route" else ()
@@ -50,9 +50,9 @@ def _ask(what: str) -> list[dict[str, Any]]:
     return [each for each in found if each]
 
 
-def _networks() -> Iterator[tuple[IPv4Network, dict[str, Any]]]:
+def networks() -> Iterator[tuple[IPv4Network, dict[str, Any]]]:
     """List the networks that the host has a route or an address for, each with the route."""
-    for route in _ask("route"):
+    for route in ask("route"):
         if _kind(route) not in ("broadcast", "multicast") and route["dst"] != "default":
             network = IPv4Network(route["dst"])
             if network.prefixlen >= WIDEST:
@@ -64,7 +64,7 @@ def _kind(route: dict[str, Any]) -> str:
     return str(route.get("type", "unicast"))
 
 
-def _holder(link: dict[str, Any], uid: int) -> str:
+def holder(link: dict[str, Any], uid: int) -> str:
     """Name who a link belongs to, as its user would."""
     name = link["ifname"]
     kind = link.get("linkinfo", {}).get("info_kind", "")
@@ -75,9 +75,15 @@ def _holder(link: dict[str, Any], uid: int) -> str:
         return "docker0, Docker's default network"
     if re.fullmatch(r"br-[0-9a-f]{12}", name):
         return f"{name}, the Docker network {_docker_network(name[3:])}"
-    if kind in ("tun", "wireguard") or name.startswith(VPN):
+    if is_vpn(link):
         return f"{name}, a VPN"
     return f"{name} ({kind})" if kind else name
+
+
+def is_vpn(link: dict[str, Any]) -> bool:
+    """Tell whether a link is a VPN's."""
+    kind = link.get("linkinfo", {}).get("info_kind", "")
+    return kind in ("tun", "wireguard") or link.get("ifname", "").startswith(VPN)
 
 
 def _user(uid: int) -> str:
@@ -104,7 +110,7 @@ def _docker_network(number: str) -> str:
 
 def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
     """Say what to set instead: an address and a name that nobody has."""
-    taken = [gateway.bridges, *(network for network, _ in _networks())]
+    taken = [gateway.bridges, *(network for network, _ in networks())]
     held = {*links, *(os.listdir(NETNS) if os.path.isdir(NETNS) else ())}
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
     name = next((each for each in names if each not in held), gateway.interface)

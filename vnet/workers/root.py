@@ -19,11 +19,15 @@ def _packages() -> None:
         sys.path.append(f"{lib}/{name}/site-packages")
 
 
+#: What is asked for: nothing is a worker.
+WORDS = ("", "exec", "exec-root", "run", "doctor")
+
+
 def main(argv: list[str]) -> int:
-    """Serve: `exec` runs a command as the caller, `exec-root` as root, `run` keeps commands, no words are a worker."""
+    """Serve: `exec` runs a command as the caller, `exec-root` as root, `run` keeps commands, `doctor` looks; else a worker."""
     _packages()
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if not (uid.isdigit() and gid.isdigit()) or os.geteuid() or argv[:1] not in ([], ["exec"], ["exec-root"], ["run"]):
+    if not (uid.isdigit() and gid.isdigit()) or os.geteuid() or (argv or [""])[0] not in WORDS:
         print("vnet: this part is for sudo to start", file=sys.stderr)
         return 2
     os.umask(0o022)
@@ -37,6 +41,14 @@ def main(argv: list[str]) -> int:
 
     if argv[0] == "run":
         return sudo.keep(int(uid))
+    if argv[0] == "doctor":
+        import json
+
+        from vnet.doctor import tries
+
+        rules, chains = tries.rules(), tries.chains()
+        print(json.dumps({"features": tries.features(userns=False), "rules": rules, "chains": chains}))
+        return 0
     return told(lambda: sudo.exec_in(int(uid), argv[1:], root=argv[0] == "exec-root"))
 
 
