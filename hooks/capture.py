@@ -9,14 +9,12 @@ in it once, with the guests' own addresses; one that a cut drops is in it too, a
 
 VNET_CAPTURE_FILE: another file. VNET_CAPTURE_FILTER: what to record, as in pcap-filter(7): `tcp port 8000`.
 
-It needs libpcap, which tcpdump is made of, and not tcpdump itself: that one insists on giving up the rights of root,
-which a user namespace of one user forbids (github.com/the-tcpdump-group/tcpdump/issues/1062).
+It needs libpcap, which tcpdump is made of, and not tcpdump itself (see vnet/kernel/recorder.py, the recorder).
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import signal
 import subprocess
@@ -26,12 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vnet
+from vnet.kernel import recorder
 
 if TYPE_CHECKING:
     from vnet.api import Lab
 
 #: The bridge's own link: in promiscuous mode it sees what passes from port to port as well.
 INTERFACE = "bridge"
+#: The program that records.
+RECORDER = recorder.__file__
 #: Seconds until the recorder listens, or has ended.
 LIMIT_S = 10.0
 #: Recorders that this process started: for the others, vnet-down is a stranger.
@@ -44,8 +45,7 @@ def vnet_after_bridge_up(lab: Lab) -> None:
     _end(lab)
     target = Path(os.environ.get("VNET_CAPTURE_FILE") or _folder(lab) / f"{lab.name}.pcap")
     words = _folder(lab) / f".{lab.name}.capture.log"
-    program = f"{inspect.getsource(record)}\nrecord()\n"
-    argv = (sys.executable, "-I", "-c", program, INTERFACE, os.environ.get("VNET_CAPTURE_FILTER", ""))
+    argv = (sys.executable, "-I", "-S", RECORDER, INTERFACE, os.environ.get("VNET_CAPTURE_FILTER", ""))
     with target.open("wb") as packets, words.open("wb") as log:
         process = lab.bridge.popen(
             *argv, root=True, stdin=subprocess.DEVNULL, stdout=packets, stderr=log, start_new_session=True
@@ -131,55 +131,3 @@ def _wait_until_gone(lab: Lab, pid: int, birth: str) -> None:
         time.sleep(0.005)
     if (process := _started.pop(lab.name, None)) and process.pid == pid:
         process.poll()
-
-
-def record() -> None:
-    """Record packets to stdout until SIGTERM: this function alone is the program that runs in the bridge."""
-    import ctypes as c
-    import os
-    import select
-    import signal
-    import sys
-    import time
-
-    block_ms = 10  # until the kernel hands over what has come
-    for name in ("libpcap.so.0.8", "libpcap.so.1"):
-        try:
-            pcap = c.CDLL(name)
-            break
-        except OSError:
-            continue
-    else:
-        sys.exit("libpcap is missing (apt install libpcap0.8)")
-    interface, words = (each.encode() for each in sys.argv[1:3])
-    problem, program = c.create_string_buffer(256), (c.c_void_p * 2)()
-    pcap.pcap_create.restype = pcap.pcap_dump_open.restype = c.c_void_p
-    pcap.pcap_geterr.restype = c.c_char_p
-    handle = c.c_void_p(pcap.pcap_create(interface, problem))
-
-    def check(status: int) -> None:
-        """Leave with libpcap's words."""
-        if status < 0:
-            sys.exit(f"{interface.decode()}: {pcap.pcap_geterr(handle).decode() or f'status {status}'}")
-
-    pcap.pcap_set_promisc(handle, 1)
-    pcap.pcap_set_timeout(handle, block_ms)
-    pcap.pcap_set_buffer_size(handle, 8 << 20)
-    check(pcap.pcap_activate(handle))
-    check(pcap.pcap_compile(handle, program, words, 1, c.c_uint32(0xFFFFFFFF)))
-    check(pcap.pcap_setfilter(handle, program))
-    check(pcap.pcap_setnonblock(handle, 1, problem))
-    file = c.c_void_p(pcap.pcap_dump_open(handle, b"-"))
-    stop, wake = os.pipe2(os.O_NONBLOCK)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pcap.pcap_dump_flush(file)
-    print(f"listening on {interface.decode()}", file=sys.stderr, flush=True)
-    ready: list[int] = []
-    while stop not in ready:
-        ready = select.select([pcap.pcap_get_selectable_fd(handle), stop], [], [])[0]
-        if stop in ready:
-            time.sleep(3 * block_ms / 1000)
-        check(pcap.pcap_dispatch(handle, -1, pcap.pcap_dump, file))
-        pcap.pcap_dump_flush(file)

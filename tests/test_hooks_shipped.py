@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from vnet import api
 from vnet.hooks import Hooks
+from vnet.kernel import recorder
 
 REPO = Path(__file__).resolve().parent.parent
 NGINX, FLASK = LAB.guests
@@ -189,8 +190,10 @@ def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: Shipped) -
     """Load hooks/capture.py, with a recorder that needs no network, started without vnet-exec."""
     loaded, module = shipped("capture")
     monkeypatch.setattr(api, "exec_argv", lambda *_: [])
-    monkeypatch.setattr(module, "record", record)
-    return loaded, LAB._replace(file=str(tmp_path / "vnet.toml")), tmp_path
+    source, folder = f"{inspect.getsource(record)}\nrecord()\n", tmp_path / "project"
+    monkeypatch.setattr(module, "RECORDER", write(tmp_path / "recorder.py", source))
+    folder.mkdir()
+    return loaded, LAB._replace(file=str(folder / "vnet.toml")), folder
 
 
 def record() -> None:
@@ -235,14 +238,12 @@ def test_capture_that_does_not_start_is_told_and_leaves_nothing(capture: Any, mo
     assert [path.name for path in folder.iterdir()] == ["shop.pcap"]
 
 
-def test_the_recorder_records(tmp_path: Path, shipped: Shipped) -> None:
+def test_the_recorder_records(tmp_path: Path) -> None:
     """Real packets, the last ones too, in a file that says what it is."""
-    _, module = shipped("capture")
-    (tmp_path / "record.py").write_text(f"{inspect.getsource(module.record)}\nrecord()\n", encoding="utf-8")
     script = f"""if True:
         import socket, subprocess, sys
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        argv = [sys.executable, "-I", {str(tmp_path / "record.py")!r}, "lo", "udp port 9"]
+        argv = [sys.executable, "-I", {recorder.__file__!r}, "lo", "udp port 9"]
         file = open({str(tmp_path / "lo.pcap")!r}, "wb")
         with file, subprocess.Popen(argv, stdout=file, stderr=-1) as process:
             said = process.stderr.readline()

@@ -1,13 +1,14 @@
 """What Python code outside vnet is given of a lab: its nodes, and how to run something in them.
 
-Hooks get these values as arguments. They are thin and frozen: addresses and names as `vnet.model` has them,
-and `exec` and `popen`, which go through vnet-exec, so a command runs with the rights of whoever asks.
+Hooks get these values as arguments, and `vnet.up` gives them (`vnet.lab`). They are thin and frozen: addresses and
+names as `vnet.model` has them, and `run`, `exec` and `popen`, which go through vnet-exec, so a command runs with
+the rights of whoever asks.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,16 @@ from vnet import model
 
 if TYPE_CHECKING:
     import subprocess
+    from contextlib import AbstractContextManager
+
+    from vnet.process import Process
 
 #: Where namespaces are pinned, as ip-netns(8) has it; with the way `userns`, as seen in the lab's own mounts.
 PINS = "/run/netns"
+#: The folder of the package.
+HERE = __file__.rpartition("/")[0]
+#: The processes that `popen` has started, by lab: one that is forgotten while it runs would make Python complain.
+started: dict[str, list[Process]] = {}
 
 
 def exec_argv(lab_name: str, node_name: str, root: bool = False) -> list[str]:
@@ -26,7 +34,7 @@ def exec_argv(lab_name: str, node_name: str, root: bool = False) -> list[str]:
 
     vnet-exec is started by the path of its module: the shortest way, and there is no PATH to trust.
     """
-    program = f"{__file__.rpartition('/')[0]}/exec.py"
+    program = f"{HERE}/exec.py"
     lab = ["-n", lab_name] if lab_name else []
     return [sys.executable, "-I", "-S", program, *lab, *(["--root"] if root else []), node_name, "--"]
 
@@ -43,8 +51,14 @@ class Node:
     netns: str
     lab_name: str
 
-    def exec(
-        self, *argv: str, check: bool = True, root: bool = False, timeout_s: float | None = None, **options: Any
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = False,
+        root: bool = False,
+        timeout_s: float | None = None,
+        **options: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command, wait for it, and give back what it printed, as text.
 
@@ -54,22 +68,68 @@ class Node:
         """
         import subprocess
 
+        from vnet import process
+
+        text = options.pop("input", None)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        if "input" not in options:
-            pipes["stdin"] = subprocess.DEVNULL
-        command = [*self._exec_argv(root), *argv]
-        done = subprocess.run(command, timeout=timeout_s, check=False, **{**pipes, **options})
+        pipes["stdin"] = subprocess.DEVNULL if text is None else subprocess.PIPE
+        made = process.Process([*self._exec_argv(root), *argv], self._exec_argv(True), **{**pipes, **options})
+        done = process.run(made, text, timeout_s)
         if check and done.returncode:
-            error = subprocess.CalledProcessError(done.returncode, argv, done.stdout, done.stderr)
+            error = subprocess.CalledProcessError(done.returncode, tuple(argv), done.stdout, done.stderr)
             error.add_note(f"in {self.name}: {done.stderr}".rstrip())
             raise error
         return done
 
-    def popen(self, *argv: str, root: bool = False, **options: Any) -> subprocess.Popen[Any]:
-        """Start a command and give back its process; `options` are those of subprocess.Popen."""
-        import subprocess
+    def exec(self, *argv: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command that is to succeed; as run(), save that `check` is true and the words stand by themselves."""
+        return self.run(argv, check=check, **options)
 
-        return subprocess.Popen([*self._exec_argv(root), *argv], **options)
+    def popen(self, *argv: str | Sequence[str], root: bool = False, **options: Any) -> Process:
+        """Start a command, given as words or as one list, and give back its process.
+
+        `options` are those of subprocess.Popen. The process ends with the lab at the latest.
+        """
+        from vnet.process import Process
+
+        words = [word for each in argv for word in ((each,) if isinstance(each, str) else each)]
+        made = Process([*self._exec_argv(root), *words], self._exec_argv(True), **options)
+        running = started.setdefault(self.lab_name, [])
+        running[:] = [*(each for each in running if each.poll() is None), made]
+        return made
+
+    def wait_for_port(
+        self, port: int, *, timeout_s: float = 10.0, process: subprocess.Popen[Any] | None = None
+    ) -> None:
+        """Wait until something here listens at a TCP port that others reach; nothing is connected to.
+
+        `process` is what is to listen: when it ends before, waiting ends, too (ChildProcessError). Raises TimeoutError.
+        """
+        import subprocess
+        import time
+
+        program = (sys.executable, "-I", "-S", f"{HERE}/kernel/listening.py", str(port), str(timeout_s))
+        with self.popen(program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                        text=True) as waits:  # fmt: skip
+            while waits.poll() is None:
+                if process is not None and process.poll() is not None:
+                    waits.kill()
+                    raise ChildProcessError(
+                        f"{self.name}: the process ended with status {process.returncode} before it listened at {port}"
+                    )
+                time.sleep(0.005)
+            if waits.returncode:
+                said = waits.communicate()[0].strip()
+                raise TimeoutError(f"{self.name}: nothing listens at TCP port {port} after {timeout_s:g} s; {said}")
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Let the sockets that this thread makes meanwhile be this node's.
+
+        For root all of the thread's networking is; for a user, Python's sockets are (see `vnet.inside`).
+        """
+        from vnet.inside import inside
+
+        return inside(self)
 
     def _exec_argv(self, root: bool) -> list[str]:
         """Write the beginning of a command for here."""

@@ -19,6 +19,7 @@ from vnet.errors import CommandError, SettingsError
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what vnet-down takes."""
     parser.add_argument("--all", action="store_true", help="every lab of yours")
+    parser.add_argument("--orphans", action="store_true", help="every lab of yours whose --owner has ended")
     parser.add_argument("--gateway", action="store_true", help="every lab, the gateway, and all on the host")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("guests", nargs="*", metavar="GUEST", help="these guests only")
@@ -30,13 +31,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         name = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd()).name
     except SettingsError:
-        if not (options.all or options.gateway):
+        if not (options.all or options.gateway or options.orphans):
             name = _named(options)
     with session(options, None, name) as context:
         if options.gateway:
             errors = take_down.gateway_down(context)
         elif options.all:
             errors = take_down.all_down(context)
+        elif options.orphans:
+            errors = take_down.orphans_down(context)
         else:
             errors = take_down.lab_down(context, name, tuple(options.guests))
     if errors:

@@ -16,6 +16,8 @@ import time
 from vnet.cli.caller import caller, session
 from vnet.config import settings
 from vnet.engine import bring_up
+from vnet.errors import UsageError
+from vnet.kernel import processes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host-ip", metavar="IP", help="the host's address; default 172.18.255.1")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--no-iptables", action="store_true", help="leave the host's firewall alone")
+    parser.add_argument("--owner", metavar="PID", type=int, help="the process it is for; see vnet-down --orphans")
     parser.add_argument("--json", action="store_true", help="print what is up then, as vnet-status --json")
     parser.add_argument("guests", nargs="*", metavar="GUEST", help="these guests only")
 
@@ -37,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
         bring_up.announce(context, wanted, quiet=options.dry_run)
-        record = bring_up.lab_up(context, wanted, only)
+        record = bring_up.lab_up(context, wanted, only, _owner(options.owner))
         if not options.quiet and not options.dry_run:
             lab, took_s = record.lab, time.monotonic() - started
             context.say(
@@ -48,3 +51,11 @@ def run(options: argparse.Namespace) -> int:
 
         print(as_json(caller(), wanted.name))
     return 0
+
+
+def _owner(pid: int | None) -> str:
+    """Name the process that a lab is for, if there is to be one."""
+    found = processes.identity(pid) if pid else ""
+    if pid is not None and not found:
+        raise UsageError(f"--owner {pid}: no such process")
+    return found

@@ -133,18 +133,18 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
             context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")
 
 
-def lab_up(context: Context, settings: Settings, only: Collection[str] = ()) -> LabRecord:
-    """Bring a lab to what the settings say; `only`: these guests, beside those that are up.
+def lab_up(context: Context, settings: Settings, only: Collection[str] = (), owner: str = "") -> LabRecord:
+    """Bring a lab to what the settings say; `only`: these guests, beside those that are up; `owner`: see `LabRecord`.
 
     It is locked from the beginning, so that a vnet-down in the trap of a killed script waits until all of it is there.
     """
     records = context.records
     with folder(context), records.lock(f"lab-{settings.name}"):
         gateway = gateway_up(context, gateway_for(context, settings))
-        record, wanted = _allocate(context, settings, gateway, only)
+        record, wanted = _allocate(context, settings, gateway, only, owner)
         if record and record.bridge != "up":
             _raise(remove_lab(context, record))  # with all that it held
-            record, wanted = _allocate(context, settings, gateway, only)
+            record, wanted = _allocate(context, settings, gateway, only, owner)
         return _change(context, record, wanted) if record else _make(context, wanted)
 
 
@@ -165,14 +165,15 @@ def folder(context: Context) -> Iterator[None]:
         yield
 
 
-def _allocate(context: Context, settings: Settings, gateway: Gateway,
-              only: Collection[str]) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
+def _allocate(context: Context, settings: Settings, gateway: Gateway, only: Collection[str],
+              owner: str) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
     """Find the lab's record, or choose its number; refuse what another lab holds. Gives the record that is wanted."""
     with context.records.lock("world"):
         if not context.records.claims.exist():
             for each in context.records.labs():
                 context.records.claims.claim(each.lab)
         record, wanted = choose(settings, gateway, only, context.records)
+        wanted = wanted._replace(owner=owner)
         context.records.claims.claim(wanted.lab)
         if record is None:
             context.records.write_lab(wanted)
@@ -215,7 +216,9 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
     )
-    changed = record._replace(lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks, forwarded=not todo.forwards)
+    changed = record._replace(
+        lab=lab, guests=now, dns=wanted.dns, hooks=wanted.hooks, owner=wanted.owner, forwarded=not todo.forwards
+    )
     if changed != record or added:
         context.records.write_lab(changed)
     try:

@@ -54,7 +54,8 @@ class LabRecord(NamedTuple):
     `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
     is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
     worked in each time. `hooks` are the files of the settings' hooks. `forwarded`: the gateway forwards the lab's ports as
-    they are now.
+    they are now. `owner` is the process that the lab is for, if any (see `processes.identity`): once that has
+    ended, `vnet-down --orphans` takes the lab away.
     """
 
     lab: Lab
@@ -65,6 +66,14 @@ class LabRecord(NamedTuple):
     dns: str = ""
     hooks: tuple[str, ...] = ()
     forwarded: bool = False
+    owner: str = ""
+
+    @property
+    def orphaned(self) -> bool:
+        """Tell whether the process that the lab is for has ended."""
+        from vnet.kernel import processes
+
+        return bool(self.owner) and processes.identity(int(self.owner.split()[0])) != self.owner
 
     def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
         """Set the state of some guests."""

@@ -19,8 +19,11 @@ from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, pins_s
 from vnet.model import Gateway
 
 
-def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[str]:
-    """Take a lab, or some guests of it, away. A lab that is not there is fine; a guest that it never had is not."""
+def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False) -> list[str]:
+    """Take a lab, or some guests of it, away. A lab that is not there is fine; a guest that it never had is not.
+
+    `orphan`: unless somebody else has made it his meanwhile.
+    """
     records = context.records
     if not records.exist():
         return []
@@ -28,6 +31,8 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = ()) -> list[
         record = records.lab(name)
         if record is None:
             records.remove_lab(name)
+            return []
+        if orphan and not record.orphaned:
             return []
         unknown = [guest for guest in guests if not record.lab.guest(guest)]
         if unknown:
@@ -129,6 +134,13 @@ def all_down(context: Context, names: Iterable[str] | None = None) -> list[str]:
     if not records.exist():
         return []
     return [error for name in names or records.names() for error in collect(lambda name=name: lab_down(context, name))]  # type: ignore[misc]
+
+
+def orphans_down(context: Context) -> list[str]:
+    """Take every lab of the caller away whose owner has ended."""
+    records = context.records
+    names = [each.lab.name for each in records.labs() if each.orphaned] if records.exist() else []
+    return [error for name in names for error in collect(lambda name=name: lab_down(context, name, orphan=True))]  # type: ignore[misc]
 
 
 def gateway_down(context: Context) -> list[str]:

@@ -69,14 +69,14 @@ def is_pin(path: str) -> bool:
 
 
 class network:  # a class, as contextlib would be a third of what vnet-exec imports
-    """Be in a network namespace for a while; sockets opened in there stay in there."""
+    """Be in a network namespace for a while, this thread alone; sockets opened in there stay in there."""
 
     def __init__(self, path: str) -> None:
         self._path, self._home = path, -1
 
     def __enter__(self) -> None:
         """Go there."""
-        self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             setns(self._path, NEWNET)
         except OSError:

@@ -89,3 +89,16 @@ def _parent_of(pid: str) -> int:
             return int(file.read().rpartition(b")")[2].split()[1])
     except OSError:
         return 0
+
+
+def identity(pid: int) -> str:
+    """Name a process so that no later one is taken for it: by its number and its start; empty where there is none.
+
+    Numbers come again, but not with the same start, in clock ticks since the boot (proc_pid_stat(5)).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            state, *fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else f"{pid} {fields[18]}"

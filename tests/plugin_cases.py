@@ -1,0 +1,313 @@
+"""Cases of the pytest plugin, run by pytest on a simulated machine: see test_pytest_plugin.py.
+
+Each writes a test file of a user and runs it (pytester), on real labs. Those marked `every_way` concern how vnet gets
+its rights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BIN = "/opt/vnet/bin"
+DOCS = Path("/opt/vnet/docs")
+TALK = f"exec {sys.executable} -I -S /opt/vnet/tests/talk.py"
+CLIENT = f'#!/bin/sh\n{TALK} ask tcp "$1" 8000 3\n'
+SERVER = f"#!/bin/sh\n{TALK} serve tcp 8000 word\n"
+MARK = '@pytest.mark.vnet(guests=["a", "b"])'
+
+every_way = pytest.mark.every_way
+
+
+@pytest.fixture(autouse=True)
+def project(pytester: pytest.Pytester) -> None:
+    """Give a project with programs and settings of its own."""
+    for name, text in (("server", SERVER), ("client", CLIENT)):
+        path = pytester.path / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+    (pytester.path / "vnet.toml").write_text("[guests.server]\n[guests.client]\n", encoding="utf-8")
+    (pytester.path / "cluster.toml").write_text("[guests.one]\n[guests.two]\n[guests.three]\n", encoding="utf-8")
+
+
+def blocks(page: str) -> list[str]:
+    """Take the blocks of code out of a page."""
+    return re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def labs() -> set[str]:
+    """Name the labs that are up."""
+    done = subprocess.run([f"{BIN}/vnet-status", "--json"], check=True, capture_output=True, text=True)
+    return {lab["name"] for lab in json.loads(done.stdout)["labs"]}
+
+
+def run(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
+    """Run a test file, with warnings as errors."""
+    pytester.makepyfile(f"import pytest\n\n{text}")
+    return pytester.runpytest_inprocess("-Werror", *options)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("pytest.md"))))
+def test_the_page_of_the_plugin(pytester: pytest.Pytester, number: int) -> None:
+    """Each of its blocks is a test file that passes."""
+    text = blocks("pytest.md")[number]
+    result = run(pytester, text)
+    result.assert_outcomes(passed=len(re.findall(r"^def test_", text, re.MULTILINE)))
+
+
+@every_way
+def test_the_page_of_labs(pytester: pytest.Pytester) -> None:
+    """Its blocks run one after the other; those that speak of `lab` get one."""
+    head, *parts = blocks("python.md")
+    body = "\n".join(f"    {line}".rstrip() for part in parts for line in part.splitlines())
+    more = 'import socket\nimport subprocess\nwith vnet.up(["a", "b", "c"]) as lab:\n'
+    path = pytester.makepyfile(page=f"{head}{more}{body}\n")
+    done = subprocess.run([sys.executable, "-Werror", path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (pytester.path / "packets.pcap").stat().st_size > 100
+
+
+def test_a_cut_is_healed_when_the_test_fails(pytester: pytest.Pytester) -> None:
+    """And the processes of a test, which it has forgotten, end with its lab."""
+    text = f"""
+    from contextlib import suppress
+
+    {MARK}
+    def test_it(lab):
+        lab.guest("a").popen("sleep", "1000", stdout=-1)
+        with suppress(ZeroDivisionError), lab.partition("isolate", "a"):
+            assert lab.cut()["kind"] == "isolate"
+            1 / 0
+        assert lab.cut() is None
+        lab.guest("b").exec("ping", "-c1", "-W2", "a")
+    """
+    run(pytester, _dedent(text)).assert_outcomes(passed=1)
+
+
+def test_a_failed_tests_lab_is_kept(pytester: pytest.Pytester) -> None:
+    """And no other, under pytest-xdist too; the way in that is printed works. Each lab has a name and a pcap of its own."""
+    text = f"""
+    @pytest.mark.parametrize("word", ["--x", "$(id)", "1.2.3.4", "\N{LATIN SMALL LETTER E WITH ACUTE}" * 40])
+    {MARK}
+    def test_it(lab, word):
+        with open("names", "a") as file:
+            file.write(lab.name + "\\n")
+        lab.guest("a").popen("sleep", "1000")
+        lab.guest("b").exec("ping", "-c1", "-W2", "-p", "766e6574", "a")
+        assert word != "1.2.3.4"
+    """
+    pytester.makepyfile(f"import pytest\n{_dedent(text)}")
+    options = ("--vnet-keep=failed", "--vnet-pcap=packets", "-n2")
+    result = pytester.runpytest_subprocess("-Werror", *options, timeout=120)
+    result.assert_outcomes(passed=3, failed=1)
+    names = (pytester.path / "names").read_text(encoding="utf-8").split()
+    (name,) = labs() & set(names)
+    assert (len(set(names)), "1-2-3-4" in name) == (4, True)
+    assert all(file.read_bytes().count(b"vnet" * 8) == 2 for file in (pytester.path / "packets").iterdir())
+    assert len(list((pytester.path / "packets").iterdir())) == 4
+    ways = [line for line in result.outlines if f"vnet-exec -n {name} a bash; vnet-down -n {name}" in line]
+    assert len(ways) == 2, result.outlines  # with the failure, and at the end
+    subprocess.run([f"{BIN}/vnet-down", "--orphans"], check=True)
+    enter, leave = ways[-1].partition(": ")[2].split("; ")
+    path = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(enter.split(), input="hostname", env=path, capture_output=True, text=True)
+    assert done.stdout == "a\n", done.stderr
+    subprocess.run(leave.split(), env=path, check=True)
+    assert name not in labs()
+
+
+def test_scopes(pytester: pytest.Pytester) -> None:
+    """The setting `vnet_scope` makes one lab for a module; a word that is none is refused."""
+    text = """
+    pytestmark = pytest.mark.vnet("a", "b")
+
+    @pytest.fixture(scope="module")
+    def seen(lab):
+        return [lab.name]
+
+    @pytest.mark.parametrize("n", "12")
+    def test_it(lab, seen, n):
+        assert seen == [lab.name]
+    """
+    run(pytester, _dedent(text), "-o", "vnet_scope=module").assert_outcomes(passed=2)
+    result = run(pytester, _dedent(text), "-o", "vnet_scope=world")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*vnet_scope: 'world'; allowed: function, class, module, package, session"])
+
+
+def test_mistakes_fail(pytester: pytest.Pytester) -> None:
+    """They are told, and never lead to a test that is skipped."""
+    text = f"""
+    @pytest.mark.vnet(guests={{"a": {{"ip": "10.0.0.1"}}}})
+    def test_settings(lab): ...
+
+    @pytest.mark.vnet(gests=["a"])
+    def test_mark(lab): ...
+
+    @pytest.mark.vnet(file="nowhere.toml")
+    def test_file(lab): ...
+
+    {MARK}
+    def test_port(lab):
+        with pytest.raises(TimeoutError, match="a: nothing listens at TCP port 81 after 0.1 s; there is nothing at all"):
+            lab.guest("a").wait_for_port(81, timeout_s=0.1)
+        lab.guest("a").popen("python3", "-m", "http.server", "--bind", "127.0.0.1", "81", stderr=-3)
+        with pytest.raises(TimeoutError, match=r"there is 81 \\(on loopback only\\)"):
+            lab.guest("a").wait_for_port(81, timeout_s=3)
+        gone = lab.guest("a").popen("false")
+        with pytest.raises(ChildProcessError, match="a: the process ended with status 1 before it listened at 82"):
+            lab.guest("a").wait_for_port(82, process=gone)
+        with pytest.raises(LookupError, match="no guest 'c'; it has: a, b"):
+            lab.guest("c")
+    """
+    result = run(pytester, _dedent(text))
+    result.assert_outcomes(errors=3, passed=1)
+    lines = ("*guests.a.ip: 10.0.0.1*allowed*", "*gests*", "*nowhere.toml*no such file*")
+    for line in lines:
+        result.stdout.fnmatch_lines([line])
+
+
+def test_no_mark_and_no_file(pytester: pytest.Pytester) -> None:
+    """Say so."""
+    (pytester.path / "vnet.toml").unlink()
+    result = run(pytester, "def test_it(lab): ...")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*which lab? no mark says it*"])
+
+
+@every_way
+def test_inside(pytester: pytest.Pytester) -> None:
+    """A thread alone is in the guest, nested, with asyncio, UDP and IPv6; after it all is as it was."""
+    text = """
+    import asyncio, os, socket, threading
+
+    @pytest.mark.vnet(guests=["a", "b"])
+    def test_it(lab):
+        a, b = lab.guest("a"), lab.guest("b")
+        init = socket.socket.__init__
+
+        def name(family=socket.AF_INET):
+            with socket.socket(family, socket.SOCK_DGRAM) as made:
+                assert not made.get_inheritable()
+                made.connect(("172.18.0.254" if family == socket.AF_INET else "::ffff:172.18.0.254", 9))
+                return made.getsockname()[0].rpartition(":")[2]
+
+        def other(seen):
+            with b.inside():
+                seen.append(name())
+            seen.append(name())
+
+        async def talk():
+            async def serve(reader, writer):
+                writer.write(await reader.readline())
+                writer.close()
+            async with await asyncio.start_server(serve, "172.18.0.1", 9000):
+                reader, writer = await asyncio.open_connection("172.18.0.1", 9000)
+                writer.write(b"word\\n")
+                assert await reader.readline() == b"word\\n"
+                writer.close()
+                await writer.wait_closed()
+
+        outside = name()
+        with a.inside():
+            assert name() == name(socket.AF_INET6) == "172.18.0.1"
+            with b.inside():
+                assert name() == "172.18.0.2"
+            assert name() == "172.18.0.1"
+            asyncio.run(talk())
+            with pytest.raises(OSError, match="not supported"):
+                socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET)
+            assert b.exec("hostname").stdout == "b\\n"
+            seen = []
+            thread = threading.Thread(target=other, args=(seen,))
+            thread.start()
+            thread.join()
+            assert seen[0] == "172.18.0.2"
+            assert seen[1] == ("172.18.0.1" if not os.getuid() else outside)
+            assert name() == "172.18.0.1"
+        assert name() == outside != "172.18.0.1"
+        assert socket.socket.__init__ is init
+        lab.down()
+        with pytest.raises(Exception, match="not up|No such file"):
+            with a.inside():
+                name()
+    """
+    run(pytester, _dedent(text)).assert_outcomes(passed=1)
+
+
+@every_way
+def test_signals_reach_the_command(pytester: pytest.Pytester) -> None:
+    """Whatever stands in front of it, also where it is root in the lab, and when its time is over."""
+    text = """
+    import subprocess
+
+    @pytest.mark.vnet(guests=["a"])
+    def test_it(lab):
+        guest = lab.guest("a")
+        script = "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.01; done"
+        for root in (False, True):
+            process = guest.popen("sh", "-c", script, root=root, stdout=-1, text=True)
+            assert process.stdout.readline() == "ready\\n"
+            process.terminate()
+            assert process.communicate(timeout=10) == ("told\\n", None)
+            assert process.returncode == 7
+        with pytest.raises(subprocess.TimeoutExpired):
+            guest.run(["sleep", "1000"], timeout_s=0.1)
+        assert lab.status()["guests"][0]["pids"] == []
+    """
+    run(pytester, _dedent(text)).assert_outcomes(passed=1)
+
+
+@every_way
+def test_a_killed_run_is_cleaned_up_by_the_next(pytester: pytest.Pytester) -> None:
+    """Its lab goes, with what runs in there; one of a process that lives and one of nobody stay."""
+    text = """
+    import os, time
+
+    @pytest.mark.vnet(guests=["a"])
+    def test_it(lab):
+        process = lab.guest("a").popen("sh", "-c", "echo $$; exec sleep 1000", stdout=-1, text=True)
+        with open("new", "w") as file:
+            file.write(f"{os.getpid()} {lab.name} {process.stdout.readline()}")
+        os.rename("new", "seen")
+        process.wait()
+    """
+    path = pytester.makepyfile(f"import pytest\n{_dedent(text)}")
+    argv = [sys.executable, "-m", "pytest", "-q", str(path)]
+    up = [f"{BIN}/vnet-up", "-q", "-f", "vnet.toml"]
+    subprocess.run([*up, "-n", "of-nobody"], check=True)
+    subprocess.run([*up, "-n", "of-a-living", "--owner", str(os.getpid())], check=True)
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as killed:
+        pid, name, inner = _wait_for_file(pytester.path / "seen").split()
+        os.kill(int(pid), signal.SIGKILL)
+    others = {"of-nobody", "of-a-living"}
+    assert killed.returncode == -signal.SIGKILL
+    assert {*others, name} <= labs()
+    assert Path(f"/proc/{inner}").exists()
+    run(pytester, f"{MARK}\ndef test_it(lab): ...").assert_outcomes(passed=1)
+    assert labs() & {*others, name} == others
+    assert not Path(f"/proc/{inner}").exists()
+    for other in others:
+        subprocess.run([f"{BIN}/vnet-down", "-q", "-n", other], check=True)
+
+
+def _wait_for_file(path: Path) -> str:
+    """Read a file, once it is there."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"waited 60 s in vain for {path}"
+        time.sleep(0.01)
+    return path.read_text(encoding="utf-8")
+
+
+def _dedent(text: str) -> str:
+    """Take the indentation of a text away."""
+    return re.sub(r"^    ", "", text, flags=re.MULTILINE)
