@@ -24,7 +24,7 @@ from typing import Any, Self
 from vnet import api
 from vnet.engine.records import Records
 from vnet.errors import CommandError, NotUpError, UsageError, VnetError
-from vnet.exec import caller
+from vnet.nodes import caller
 
 #: Seconds for one verb: longer than it waits for another vnet on the same lab.
 LIMIT_S = 300.0
