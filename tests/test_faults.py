@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import need_root
 from faults.campaign import Tally, events_of, one, prepare
+from faults.meddle import MEDDLES, recovers
 from faults.verbs import VERBS, Bench
 
 pytestmark = pytest.mark.skipif(
@@ -18,6 +19,7 @@ KILLED = {
     "down": "root", "down GUEST": "sudo", "partition": "userns", "heal": "root", "exec": "userns", "down --gateway": "sudo",
 }  # fmt: skip
 """The way in which each verb is killed at every point; the campaign does it in all three."""
+WAYS = ["root", "userns", "sudo"]
 SETTING = "python3: write /proc/sys"
 RECORDS = tuple(f"python3: {call}" for call in ("rename", "unlink", "rmdir", "ftruncate"))
 
@@ -60,3 +62,14 @@ def test_killed_after_each_change(name: str) -> None:
             one(bench, VERBS[name], "kill", {"act": "kill", "n": n}, tally, down=turn % 8 == 7)
         assert tally.wrong == []
         assert tally.missed <= tally.runs // 10
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_meddled_with(way: str) -> None:
+    """Each part and each record is damaged behind vnet's back; half of them are recovered by vnet-up, the other by vnet-down."""
+    for bench in _bench(way):
+        wrong = []
+        for turn, name in enumerate(MEDDLES):
+            if turn % 3 == WAYS.index(way):
+                wrong += recovers(bench, name, down=turn % 2 == 1)
+        assert wrong == []

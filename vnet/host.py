@@ -38,7 +38,10 @@ def pins_folder(uid: int) -> str:
 
 
 def link_mark(gateway: Gateway) -> str:
-    """Name the file, root's, that tells whose link this is, with the namespaces and rules named after it."""
+    """Name the file, root's, that tells whose link this is, with the namespaces and rules named after it.
+
+    It holds a second record of the gateway, of root's own.
+    """
     return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
 
 
@@ -86,7 +89,7 @@ class HostStep(NamedTuple):
 
     `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of the
     rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
-    `folder`: /run/netns is vnet's own, made by it and empty, and goes as well.
+    `folder`: /run/netns is vnet's own, made by it and empty, and goes as well. `mark`: what the link's mark says.
     """
 
     gateway: Gateway
@@ -95,6 +98,7 @@ class HostStep(NamedTuple):
     namespaces: bool = True
     link: bool = True
     folder: bool = False
+    mark: str = ""
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
@@ -118,7 +122,7 @@ class HostStep(NamedTuple):
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
         gateway = self.gateway
-        mark = Command(("install", "-m", "0444", "/dev/null", link_mark(gateway)))
+        mark = Command(("install", "-m", "0444", "/dev/stdin", link_mark(gateway)), stdin=f"{self.mark}\n")
         if gateway.way != "userns":
             return (mark, ip.netns_add(gateway.netns))
         folder = pins_folder(gateway.uid)

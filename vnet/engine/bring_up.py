@@ -13,8 +13,16 @@ from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
 from vnet.engine import files, plan
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, GoneError, LabRecord, Records, State
-from vnet.engine.take_down import guests_down, keep_cut, remove_gateway, remove_lab, write_forwards, write_texts
+from vnet.engine.records import GatewayRecord, GoneError, LabRecord, Records, State, text_of
+from vnet.engine.take_down import (
+    guests_down,
+    keep_cut,
+    remove_gateway,
+    remove_lab,
+    remove_strays,
+    write_forwards,
+    write_texts,
+)
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
@@ -77,6 +85,10 @@ def gateway_up(context: Context, wanted: Gateway) -> Gateway:
     """Make the gateway where there is none; where there is one, mend what is missing."""
     with context.records.lock("world"):
         record = context.records.gateway()
+        if record and context.records.lost:
+            context.say(f"the gateway's record was lost ({context.records.lost}): going by root's own")
+            _raise(remove_strays(context, record))
+            context.records.write_gateway(record)
         if record and record.state == "up" and pins_stand(record.gateway):
             _mend_gateway(context, record)
             return record.gateway
@@ -90,6 +102,7 @@ def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) 
     step = host_step(wanted)
     hooks = context.hooks.holding("vnet_before_gateway_down", "vnet_after_gateway_down")
     record = GatewayRecord(wanted, step.closes, "making", context.hooks.lab, hooks)
+    step = step._replace(mark=text_of(record._replace(state="up")))
     context.records.write_gateway(record)
     try:
         with context.step("gateway up"):

@@ -126,7 +126,11 @@ def selected(settings: Settings, only: Collection[str], record: LabRecord | None
 
 
 def check(lab: Lab, record: LabRecord | None, held: Mapping[str, str]) -> None:
-    """Refuse a lab whose name, network or forwarded ports somebody else holds; `held` tells which lab has a port."""
+    """Refuse a lab whose name, network or forwarded ports somebody else holds; `held` tells which lab has a port.
+
+    One that is on its way down holds nothing but its number.
+    """
+    record = None if record and record.bridge == "removing" else record
     if record and record.lab.file != lab.file:
         raise UsageError(f"name: a lab {lab.name} is up that belongs to {record.lab.file or 'no file'}; "
                          "set another name in vnet.toml, or take another with -n LAB")  # fmt: skip

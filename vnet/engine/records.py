@@ -18,13 +18,14 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import IPv4Network
 from typing import Any, Literal, NamedTuple
 
 from vnet.engine.claims import Claims
 from vnet.engine.codec import decode, encode
 from vnet.errors import NotUpError, VnetError
-from vnet.host import RUN, state_folder
-from vnet.model import Gateway, Lab
+from vnet.host import RUN, link_holders, state_folder
+from vnet.model import Gateway, Guest, Lab
 
 SCHEMA = 1
 #: The gateway's record, and what vnet-exec reads to go there; the record is the last to go.
@@ -101,6 +102,19 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def remains(name: str, number: int, gateway: Gateway) -> LabRecord:
+    """Record a lab of which only the number is known; its guests may be any that a network of the default's size has."""
+    network = IPv4Network("172.18.0.0/24")
+    guests = tuple(Guest(f"{ip}", ip) for ip in list(network.hosts())[:-1])
+    lab = Lab(name, number, None, gateway, network, gateway.mtu, guests)
+    return LabRecord(lab, "removing", tuple((guest.name, "removing") for guest in guests))
+
+
+def text_of(record: object) -> str:
+    """Write a record as JSON."""
+    return json.dumps({"schema": SCHEMA, "boot": boot_id(), **encode(record)})
+
+
 class GoneError(NotUpError):
     """The records' folder is gone: another vnet took it away meanwhile (exit status 3)."""
 
@@ -124,6 +138,7 @@ class Records:
         self.folder = state_folder(uid)
         self.claims = Claims(self.folder)
         self.locks: list[int] = []
+        self.lost = ""
 
     def exist(self) -> bool:
         """Tell whether the folder is there, and is safe: a real folder that only its owner can write.
@@ -142,18 +157,42 @@ class Records:
         return True
 
     def gateway(self) -> GatewayRecord | None:
-        """Read the gateway's record."""
-        record: GatewayRecord | None = self._read(f"{self.folder}/gateway.json", GatewayRecord)
-        return record
+        """Read the gateway's record; where it is lost, root's own, and `lost` says why."""
+        record: GatewayRecord | None
+        try:
+            record, self.lost = self._read(f"{self.folder}/gateway.json", GatewayRecord), "it is gone"
+        except VnetError as error:
+            record, self.lost = None, str(error)
+        if record:
+            self.lost = ""
+        return record or self._of_root()
+
+    def _of_root(self) -> GatewayRecord | None:
+        """Read what the mark of the caller's link says; root wrote it, when the gateway was made."""
+        for interface, uid in link_holders().items():
+            with suppress(VnetError):
+                if uid == self.uid and (found := self._read(f"{RUN}/link-{interface}.{uid}", GatewayRecord)):
+                    return found  # type: ignore[no-any-return]
+        return None
 
     def write_gateway(self, record: GatewayRecord) -> None:
         """Replace the gateway's record."""
         self._write(f"{self.folder}/gateway.json", record)
 
     def lab(self, name: str) -> LabRecord | None:
-        """Read a lab's record."""
-        record: LabRecord | None = self._read(f"{self.folder}/labs/{name}/record.json", LabRecord)
-        return record
+        """Read a lab's record; where it is lost, what else tells of the lab, which is then fit to be taken away."""
+        record: LabRecord | None
+        try:
+            record = self._read(f"{self.folder}/labs/{name}/record.json", LabRecord)
+        except VnetError:
+            record = None
+        return record or self._remains(name)
+
+    def _remains(self, name: str) -> LabRecord | None:
+        """Tell of a lab without a record by the number that it holds: so its namespaces are its own, and no one else's."""
+        number = next((number for number, lab in self.claims.numbers().items() if lab == name), 0)
+        gateway = self.gateway() if number else None
+        return remains(name, number, gateway.gateway) if gateway else None
 
     def labs(self) -> list[LabRecord]:
         """Read all labs' records, by number."""
@@ -216,10 +255,10 @@ class Records:
 
     def _write(self, path: str, record: object) -> None:
         """Write a record beside the old one, then put it in its place."""
-        data = {"schema": SCHEMA, "boot": boot_id(), **encode(record)}
+        text = text_of(record)
         with _writing(path):
             with open(f"{path}.new", "w", encoding="utf-8") as file:
-                json.dump(data, file)
+                file.write(text)
             os.replace(f"{path}.new", path)
 
     @contextmanager

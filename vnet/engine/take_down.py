@@ -12,7 +12,7 @@ from contextlib import suppress
 from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
-from vnet.engine.records import GatewayRecord, GoneError, LabRecord
+from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
 from vnet.errors import NotUpError, VnetError
 from vnet.guest import GuestsStep
 from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, pins_stand
@@ -57,7 +57,7 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
         return errors + failed
     context.records.remove_lab(lab.name)
     if any(guest.ports for guest in lab.guests):
-        errors += collect(lambda: write_forwards(context, lab.gateway))
+        errors += collect(lambda: write_forwards(context, lab.gateway, "down"))
     return errors
 
 
@@ -96,7 +96,7 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
             errors += collect(lambda: write_texts(context, record))
             errors += collect(lambda: keep_cut(context, record))
         if ports:
-            unwritten = collect(lambda: write_forwards(context, lab.gateway))
+            unwritten = collect(lambda: write_forwards(context, lab.gateway, "down"))
             record = record._replace(forwarded=not unwritten)
             errors += unwritten or _written(lambda: context.records.write_lab(record))
     return record, errors + failed
@@ -121,11 +121,11 @@ def write_texts(context: Context, record: LabRecord) -> list[str]:
     return []
 
 
-def write_forwards(context: Context, gateway: Gateway) -> list[str]:
-    """Write the gateway's forwarded ports anew, from all labs' records."""
+def write_forwards(context: Context, gateway: Gateway, way: str = "up") -> list[str]:
+    """Write the gateway's forwarded ports anew, from all labs' records; on the way `down` a gateway that is gone has none."""
     with context.records.lock("world"):
         step = plan.all_forwards(gateway, (record.lab for record in context.records.forwarding()))
-        return context.labs(gateway).do("up", step)
+        return context.labs(gateway).do(way, step)
 
 
 def all_down(context: Context, names: Iterable[str] | None = None) -> list[str]:
@@ -154,11 +154,20 @@ def gateway_down(context: Context) -> list[str]:
         if records.names():
             return errors or ["another vnet has just made a lab; run vnet-down --all --gateway again"]
         if record:
+            errors += collect(lambda: remove_strays(context, record)) if records.lost else []
             errors += context.load_hooks_left(record.hooks, record.lab)
             errors += remove_gateway(context, record)
         if not records.gateway():
             errors += collect(lambda: context.host().do("down", StateStep(records.uid, os.getgid())))
     return errors
+
+
+def remove_strays(context: Context, record: GatewayRecord) -> list[str]:
+    """Take away labs that no record tells of any more, by their pins: the gateway's name is in them, and that is the caller's."""
+    known = context.records.claims.numbers()
+    numbers = context.labs(record.gateway).ask("strays", netns=record.gateway.netns)
+    lost = [remains(f"lost-{number}", number, record.gateway) for number in numbers if number not in known]
+    return [error for each in lost for error in remove_lab(context, each)]
 
 
 def _remove_begun(context: Context) -> list[str]:
@@ -189,6 +198,7 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     if pins_stand(record.gateway):
         errors += collect(lambda: context.end(record.gateway, (record.gateway.netns,)))
     failed = collect(lambda: context.host().do("down", step))
+    context.rights.leave_labs()
     errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
     if not failed:
         context.records.remove_gateway()

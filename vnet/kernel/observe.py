@@ -21,7 +21,7 @@ from vnet.engine.codec import decode, decode_again
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.host import ECHO
 from vnet.kernel import namespace
-from vnet.kernel.runner import capture, pin
+from vnet.kernel.runner import PINS, capture, pin
 from vnet.model import Gateway, Lab
 
 #: Seconds between two tries to reach who has not answered.
@@ -34,6 +34,13 @@ def inodes(netns: Sequence[str]) -> dict[str, int]:
     """Tell the inode of each pinned namespace; one that is not pinned is left out."""
     paths = {name: pin(name) for name in netns}
     return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
+
+
+def strays(netns: str) -> list[int]:
+    """List the numbers of the labs that have pins beside a gateway's."""
+    names = os.listdir(PINS) if os.path.isdir(PINS) else []
+    found = (name.removeprefix(f"{netns}-x").partition("x")[0] for name in names if name.startswith(f"{netns}-x"))
+    return sorted({int(number) for number in found if number.isdecimal()})
 
 
 def gateway(gateway: dict[str, Any]) -> bool:

@@ -81,6 +81,11 @@ class Rights:
             self.started[kind] = made
         return self.started[kind]
 
+    def leave_labs(self) -> None:
+        """Let the worker end that is in the labs' namespaces: they are gone, and the next ones will be others."""
+        if self.way == "userns" and "labs" in self.started:
+            self.started.pop("labs").close()
+
     def close(self) -> None:
         """Let the workers end."""
         for each in reversed(self.started.values()):  # one forked later holds the earlier ones open
