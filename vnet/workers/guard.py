@@ -34,6 +34,8 @@ from vnet.host import (
 from vnet.model import Gateway, Lab
 
 SIOCGIFHWADDR = 0x8927  # netdevice(7)
+#: Characters that a link's mark may have; nobody but the caller himself reads what it says.
+MARK = 1 << 16
 #: What comes behind an interface's name in the name of a bridge's or a guest's namespace.
 LAB = re.compile(r"-x[0-9]+(x[0-9]+)?")
 
@@ -54,6 +56,7 @@ class Guard:
             self.check_labs(gateway)
             return step
         self._check_caller(gateway.uid, gateway.gid)
+        _refuse(len(step.mark) > MARK, "a mark that long is no record of a gateway")
         mine = os.path.exists(link_mark(gateway))
         self._check_link(gateway, mine=mine)
         if way == "up":
