@@ -157,8 +157,15 @@ def _firewall() -> Section:
             elif line.startswith("-"):
                 tables.setdefault(table, []).append(line)
     if shutil.which("nft"):
-        tables["nft"] = [line for line in _output("nft", "-s", "list", "ruleset").splitlines() if line]
+        tables |= _nft(_output("nft", "-s", "list", "ruleset"))
     return tables
+
+
+def _nft(text: str) -> Section:
+    """Return the tables of nft(8) that are not iptables' own: those were listed already."""
+    tables = (table.strip() for table in re.split(r"^(?=table )", text, flags=re.MULTILINE) if table.strip())
+    own = re.compile(r"table ip6? (filter|nat|mangle|raw|security) {")
+    return {f"nft {table.splitlines()[0]}": table.splitlines() for table in tables if not own.match(table)}
 
 
 def _sysctls(top: Path) -> Section:
