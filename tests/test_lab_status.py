@@ -57,6 +57,7 @@ def states(lab: dict[str, Any]) -> dict[str, str]:
     return {"bridge": lab["bridge"]["state"], **{guest["name"]: guest["state"] for guest in lab["guests"]}}
 
 
+@pytest.mark.parametrize("box", ["userns", "sudo"], indirect=True)
 def test_every_state_of_a_lab(box: Box) -> None:
     """Nothing, labs, processes, ports, cuts, what was taken away, the gateway alone; each as JSON and as a tree."""
     with same_host(box):

@@ -95,6 +95,16 @@ class CutStep(NamedTuple):
         """The generation that this cut is loaded as: the one that is not in force."""
         return 2 if self.live == 1 else 1
 
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The chains that stand once it is done."""
+        if not self.blocks:
+            return ()
+        top = f"cut-{self.generation}"
+        kept = (name for name in self.left if not name.startswith(f"{top}-"))
+        rules = (rule for tool in FAMILIES for rule in self.rules(tool))
+        return tuple(dict.fromkeys((*kept, "cut-1", "cut-2", *(rule.split()[1] for rule in rules))))
+
     def by_pairs(self) -> bool:
         """Tell whether each pair of guests has a rule of its own."""
         return sum(len(block.sources) * len(block.deaf) for block in self.blocks) <= PAIRS

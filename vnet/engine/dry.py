@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from shlex import join
 from typing import Any, TextIO
 
+from vnet.cuts.step import CutStep
 from vnet.engine import files, show
 from vnet.engine.claims import Claims
 from vnet.engine.context import Context
@@ -125,10 +126,13 @@ class DryWorker(Worker):
 
     def __init__(self, way: Way, out: Out, real: Callable[[], Worker]) -> None:
         self._way, self._out, self._real, self._printed = way, out, real, False
+        self._cuts: dict[str, CutStep] = {}
 
     def do(self, way: str, step: Step) -> list[str]:
         """Print a step."""
         self._printed = True
+        if isinstance(step, CutStep):
+            self._cuts[step.lab.netns] = step
         for line in show.lines(step, way, self._way, sudo=True):
             self._out(line)
         return []
@@ -137,6 +141,11 @@ class DryWorker(Worker):
         """Ask what is there now; what would be there then is what the step was for."""
         if self._printed and question in WORKED:
             return WORKED[question]
+        cut = self._cuts.get(fields.get("netns", ""))
+        if cut and question == "cut_now":
+            return {"live": cut.generation if cut.blocks else 0, "left": cut.leaves, "lacks": ""}
+        if question == "cut_stands" and (cut := self._cuts.get(fields["step"].lab.netns)):
+            return (cut.blocks, cut.until) == (fields["step"].blocks, fields["step"].until)
         return self._real().ask(question, **fields)
 
 
