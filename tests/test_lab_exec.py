@@ -71,7 +71,7 @@ def test_a_command_sees_the_node_and_is_the_callers(box: Box) -> None:
             "python3", "-I", "-S", "-c", "print(*(line for line in open('/proc/self/status') if 'Sig' in line))"
         )
         assert [line.split()[1] for line in found["signals"][1:]] == plain.stdout.split()[3::2], "signals are as usual"
-        assert seen(box, "web", "--root")["ids"] == ["0", "0", "0"]
+        assert seen(box, "web", "--root")["ids"][:2] == ["0", "0"]
         inside(box, "web", "sh", "-c", "umask 027; echo x >made")
         as_root(
             box,
