@@ -23,6 +23,13 @@ ECHO = 7
 NETNS, NETNS_MARK = "/run/netns", f"{RUN}/netns"
 #: Is there while vnet has turned forwarding on: the last gateway turns it off again.
 CLOSED_MARK = f"{RUN}/closed"
+#: The kernel's tables of neighbours, one for all namespaces, and how many entries they may hold while labs are up: 1,024 are
+#: the kernel's own limit (gc_thresh3, arp(7)), and a full mesh of 33 guests fills it. The mark keeps what was set before.
+TABLES = tuple(f"net/{family}/neigh/default/gc_thresh{number}" for family in ("ipv4", "ipv6") for number in (2, 3))
+ENTRIES = (16384, 65536, 16384, 65536)
+TABLES_MARK = f"{RUN}/neighbours"
+#: Is there where br_netfilter is loaded: then bridged packets pass through the host's forward chain, too.
+BRIDGED = "/proc/sys/net/bridge"
 #: Drops what a host that did not forward before vnet would forward now.
 CLOSED = "VNET-CLOSED"
 
@@ -89,7 +96,9 @@ class HostStep(NamedTuple):
 
     `closes`: the host did not forward packets before, so what is not a lab's is dropped. `mends`: some of the
     rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
-    `folder`: /run/netns is vnet's own, made by it and empty, and goes as well. `mark`: what the link's mark says.
+    `folder`: /run/netns is vnet's own, made by it and empty, and goes as well. `mark`: what the link's mark says. `bridged`: what
+    the host's bridges carry passes through its forward chain and is let alone. `tables`: what the `TABLES` were set to
+    before any vnet, empty for let alone.
     """
 
     gateway: Gateway
@@ -99,10 +108,12 @@ class HostStep(NamedTuple):
     link: bool = True
     folder: bool = False
     mark: str = ""
+    bridged: bool = False
+    tables: tuple[int, ...] = ()
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
-        namespaces = (*self._folder(), *self._namespaces()) if self.namespaces else ()
+        namespaces = (*self._folder(), *self._namespaces(), *self._widened()) if self.namespaces else ()
         return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
@@ -117,7 +128,7 @@ class HostStep(NamedTuple):
             else ()
         )
         unmark = (Command(("rm", "-f", link_mark(gateway))),) if self.namespaces else ()
-        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *unmark),))
+        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), *unmark),))
 
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
@@ -146,6 +157,19 @@ class HostStep(NamedTuple):
     def _folder(self) -> Script:
         """Remember that /run/netns is vnet's own."""
         return (Command(("install", "-m", "0444", "/dev/null", NETNS_MARK)),) if self.folder else ()
+
+    def _widened(self) -> Script:
+        """Let the tables of neighbours hold more, and keep what was set before."""
+        if not self.tables:
+            return ()
+        keep = Command(
+            ("install", "-m", "0444", "/dev/stdin", TABLES_MARK), stdin=f"{' '.join(map(str, self.tables))}\n"
+        )
+        return (keep, *_tables(widened(self.tables)))
+
+    def _narrowed(self) -> Script:
+        """Put back what the tables of neighbours were set to."""
+        return (*_tables(self.tables), Command(("rm", "-f", TABLES_MARK))) if self.tables else ()
 
     def _link(self) -> Script:
         """Make the veth; the host takes no IPv6 from labs (router advertisements)."""
@@ -185,7 +209,8 @@ class HostStep(NamedTuple):
     def _filter(self) -> str:
         """At the top of the chain that other tools use too: an accept in another one would not override theirs."""
         name, chain = self.gateway.interface, self._chain
-        closed = (f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
+        bridged = (f"-A {CLOSED} -m physdev --physdev-is-bridged -j RETURN",) if self.bridged else ()
+        closed = (*bridged, f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
         rules = (
             f"-A {chain} -i {name} -o {name} -p tcp -j REJECT --reject-with tcp-reset",
             f"-A {chain} -i {name} -o {name} {iptables.FORWARDED}",
@@ -238,6 +263,16 @@ class HostStep(NamedTuple):
             return (ip.netns_del(gateway.netns),)
         folder = pins_folder(gateway.uid)
         return (*_unmount(folder), Command(("rm", "-rf", "--one-file-system", "--", folder)))
+
+
+def widened(tables: tuple[int, ...]) -> tuple[int, ...]:
+    """Tell what the tables of neighbours are set to while labs are up: never less than before."""
+    return tuple(map(max, tables, ENTRIES))
+
+
+def _tables(values: tuple[int, ...]) -> Script:
+    """Set the tables of neighbours."""
+    return tuple(Write(key, str(value)) for key, value in zip(TABLES, values, strict=True))
 
 
 def _unmount(folder: str) -> Script:

@@ -26,8 +26,8 @@ from vnet.engine.take_down import (
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
-from vnet.host import CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
-from vnet.kernel import runner
+from vnet.host import BRIDGED, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
+from vnet.kernel import runner, tables
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
@@ -54,7 +54,8 @@ def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
     marked = os.path.exists(CLOSED_MARK)
     closes = marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0"
-    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS))
+    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS), bridged=os.path.exists(BRIDGED),
+                    tables=tables.before())  # fmt: skip
 
 
 def check_host(context: Context, gateway: Gateway) -> None:
@@ -127,7 +128,8 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     closes = record.closes or host_step(gateway).closes  # the host may have stopped forwarding since
     if closes != record.closes:
         context.records.write_gateway(record._replace(closes=closes))
-    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link)
+    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link,
+                    bridged=os.path.exists(BRIDGED))  # fmt: skip
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))

@@ -16,6 +16,7 @@ from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
 from vnet.errors import NotUpError, VnetError
 from vnet.guest import GuestsStep
 from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, pins_stand
+from vnet.kernel import tables
 from vnet.model import Gateway
 
 
@@ -191,7 +192,12 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     """
     others = set(link_holders().values()) - {context.records.uid}
     folder = not others and os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
-    step = HostStep(record.gateway, record.closes and not others, folder=folder)
+    widened = () if others else tables.to_put_back()
+    if tables.before() and not widened and not others:
+        context.say(
+            "somebody else has set the kernel's tables of neighbours meanwhile (gc_thresh): they stay as they are"
+        )
+    step = HostStep(record.gateway, record.closes and not others, folder=folder, tables=widened)
     _written(lambda: context.records.write_gateway(record._replace(state="removing")))
     view = {"gateway": record.gateway}
     errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]

@@ -31,6 +31,7 @@ from vnet.host import (
     pins_folder,
     state_folder,
 )
+from vnet.kernel import tables
 from vnet.model import Gateway, Lab
 
 SIOCGIFHWADDR = 0x8927  # netdevice(7)
@@ -61,9 +62,11 @@ class Guard:
         self._check_link(gateway, mine=mine)
         if way == "up":
             self._check_up(gateway, mine=mine)
-            return step._replace(closes=_is_closed(), folder=step.folder and not os.path.exists(NETNS))
+            folder = step.folder and not os.path.exists(NETNS)
+            return step._replace(closes=_is_closed(), folder=folder, tables=tables.before())
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
-        return step._replace(closes=closes, folder=step.folder and _is_empty(gateway)) if mine else None
+        old = () if self._others() else tables.to_put_back()
+        return step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old) if mine else None
 
     def check_question(self, fields: dict[str, Any]) -> None:
         """Refuse to look at, or to end, what is not his."""
