@@ -6,6 +6,7 @@ guest and nothing cut short. It needs no sudo, save for --probe where vnet has a
   vnet-status                  every lab of yours
   vnet-status -n shop --probe  one lab, and who reaches whom in it
   vnet-status --json           for programs; docs/status.md explains it
+  vnet-status --graph svg      a picture of it, also with --probe; for instance `>lab.svg`
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from vnet.picture import status
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what vnet-status takes."""
     parser.add_argument("--probe", action="store_true", help="try who reaches whom, with real packets")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print it as JSON")
+    form.add_argument(
+        "--graph", choices=("dot", "mermaid", "svg"), help="print a picture: for Graphviz, for Markdown, or drawn"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,7 +34,22 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(status.to_json(found))
         return 0
+    if options.graph:
+        return _graph(options.graph, found)
     from vnet.picture import look, tree
 
     print(tree.tree(found, look.of(sys.stdout)))
+    return 0
+
+
+def _graph(form: str, found: status.Status) -> int:
+    """Print a picture; what it takes is imported here alone."""
+    if form == "svg":
+        from vnet.picture.svg import svg as draw
+    elif form == "dot":
+        from vnet.picture.graph import dot as draw
+    else:
+        from vnet.picture.graph import mermaid as draw
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # whatever the locale: all three are UTF-8
+    sys.stdout.write(draw(found))
     return 0

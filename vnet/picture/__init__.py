@@ -1,1 +1,1 @@
-"""What is up, shown: as a tree, a matrix, JSON."""
+"""What is up, shown: as a tree, a matrix, a picture, JSON."""
