@@ -83,6 +83,7 @@ def test_a_cut_is_healed_when_the_test_fails(pytester: pytest.Pytester) -> None:
     {MARK}
     def test_it(lab):
         lab.guest("a").popen("sleep", "1000", stdout=-1)
+        lab.gateway.popen("sleep", "1000")
         with suppress(ZeroDivisionError), lab.partition("isolate", "a"):
             assert lab.cut()["kind"] == "isolate"
             1 / 0
@@ -187,7 +188,7 @@ def test_no_mark_and_no_file(pytester: pytest.Pytester) -> None:
 def test_inside(pytester: pytest.Pytester) -> None:
     """A thread alone is in the guest, nested, with asyncio, UDP and IPv6; after it all is as it was."""
     text = """
-    import asyncio, os, socket, threading
+    import asyncio, os, socket, subprocess, threading
 
     @pytest.mark.vnet(guests=["a", "b"])
     def test_it(lab):
@@ -226,6 +227,8 @@ def test_inside(pytester: pytest.Pytester) -> None:
             with pytest.raises(OSError, match="not supported"):
                 socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET)
             assert b.exec("hostname").stdout == "b\\n"
+            started = subprocess.run(["ip", "-4", "-o", "address"], capture_output=True, text=True).stdout
+            assert ("172.18.0.1/" in started) == (os.getuid() == 0)
             seen = []
             thread = threading.Thread(target=other, args=(seen,))
             thread.start()
@@ -266,37 +269,51 @@ def test_signals_reach_the_command(pytester: pytest.Pytester) -> None:
     run(pytester, _dedent(text)).assert_outcomes(passed=1)
 
 
-@every_way
-def test_a_killed_run_is_cleaned_up_by_the_next(pytester: pytest.Pytester) -> None:
-    """Its lab goes, with what runs in there; one of a process that lives and one of nobody stay."""
-    text = """
+HANGS = """
     import os, time
 
     @pytest.mark.vnet(guests=["a"])
     def test_it(lab):
         process = lab.guest("a").popen("sh", "-c", "echo $$; exec sleep 1000", stdout=-1, text=True)
         with open("new", "w") as file:
-            file.write(f"{os.getpid()} {lab.name} {process.stdout.readline()}")
+            file.write(f"{os.getpid()} {lab.name} {lab.file} {process.stdout.readline()}")
         os.rename("new", "seen")
         process.wait()
     """
-    path = pytester.makepyfile(f"import pytest\n{_dedent(text)}")
+
+
+def end_by(pytester: pytest.Pytester, number: signal.Signals) -> tuple[str, tuple[Path, Path]]:
+    """Signal a run whose test hangs; gives the name of its lab, and what shows that more than that is left."""
+    path = pytester.makepyfile(f"import pytest\n{_dedent(HANGS)}")
     argv = [sys.executable, "-m", "pytest", "-q", str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        pid, name, file, inner = _wait_for_file(pytester.path / "seen").split()
+        os.kill(int(pid), number)
+    assert process.returncode == (2 if number == signal.SIGINT else -number)
+    return name, (Path(f"/proc/{inner}"), Path(file).parent)
+
+
+def test_ctrl_c_takes_the_lab_away(pytester: pytest.Pytester) -> None:
+    """With what runs in it."""
+    name, others = end_by(pytester, signal.SIGINT)
+    assert (name in labs(), [each for each in others if each.exists()]) == (False, [])
+
+
+@every_way
+def test_a_killed_run_is_cleaned_up_by_the_next(pytester: pytest.Pytester) -> None:
+    """Its lab goes, with what runs in there; one of a process that lives and one of nobody stay."""
     up = [f"{BIN}/vnet-up", "-q", "-f", "vnet.toml"]
     subprocess.run([*up, "-n", "of-nobody"], check=True)
     subprocess.run([*up, "-n", "of-a-living", "--owner", str(os.getpid())], check=True)
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as killed:
-        pid, name, inner = _wait_for_file(pytester.path / "seen").split()
-        os.kill(int(pid), signal.SIGKILL)
-    others = {"of-nobody", "of-a-living"}
-    assert killed.returncode == -signal.SIGKILL
-    assert {*others, name} <= labs()
-    assert Path(f"/proc/{inner}").exists()
+    name, others = end_by(pytester, signal.SIGKILL)
+    stay = {"of-nobody", "of-a-living"}
+    assert labs() >= {*stay, name}
+    assert all(each.exists() for each in others)
     run(pytester, f"{MARK}\ndef test_it(lab): ...").assert_outcomes(passed=1)
-    assert labs() & {*others, name} == others
-    assert not Path(f"/proc/{inner}").exists()
-    for other in others:
-        subprocess.run([f"{BIN}/vnet-down", "-q", "-n", other], check=True)
+    assert labs() & {*stay, name} == stay
+    assert [each for each in others if each.exists()] == []
+    for each in stay:
+        subprocess.run([f"{BIN}/vnet-down", "-q", "-n", each], check=True)
 
 
 def _wait_for_file(path: Path) -> str:

@@ -62,7 +62,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command, wait for it, and give back what it printed, as text.
 
-        `root`: as root inside the lab. `options` are those of subprocess.run; without one for it the command
+        `root`: as root inside the lab. `options` are `input` and those of subprocess.Popen; without one for it the command
         reads nothing. Raises subprocess.CalledProcessError (`check`), with the command's stderr as a note, and
         subprocess.TimeoutExpired.
         """

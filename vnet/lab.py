@@ -17,19 +17,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from vnet import api
 from vnet.engine.records import Records
 from vnet.errors import CommandError, NotUpError, UsageError, VnetError
+from vnet.kernel import processes
 from vnet.nodes import caller
 
 #: Seconds for one verb: longer than it waits for another vnet on the same lab.
 LIMIT_S = 300.0
-#: Seconds for a process of a lab that is gone to be gone as well.
-GONE_S = 10.0
+#: Seconds for a process of a lab that is gone to be seen to be gone, and for one that is killed to be gone.
+REAPED_S, GONE_S = 1.0, 10.0
 
 Guests = Sequence[str] | Mapping[str, Mapping[str, Any]]
 
@@ -48,6 +49,8 @@ def up(guests: Guests = (), *, file: str | os.PathLike[str] | None = None, setti
         return _up(file, [str(guest) for guest in guests], name, None)
     folder = tempfile.mkdtemp(prefix="vnet-")
     try:
+        with open(f"{folder}/owner", "w", encoding="ascii") as owner:
+            owner.write(processes.identity(os.getpid()))
         path, chosen = write_settings(folder, guests, file, settings)
         return _up(path, chosen, name or f"lab-{os.getpid()}-{os.urandom(3).hex()}", folder)
     except BaseException:
@@ -110,10 +113,16 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def take_orphans_away() -> None:
-    """Take away what killed processes of this user have left."""
+    """Take away what killed processes of this user have left, with the settings that were written for it."""
     records = Records(caller())
-    if records.exist() and any(each.orphaned for each in records.labs()):
+    orphans = [each for each in records.labs() if each.orphaned] if records.exist() else []
+    if orphans:
         call("down", "-q", "--orphans")
+    for each in orphans:
+        folder = os.path.dirname(each.lab.file or "")
+        with suppress(OSError), open(f"{folder}/owner", encoding="ascii") as file:
+            if file.read() == each.owner:
+                shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,9 @@ class Lab(api.Lab):
                 yield
             finally:
                 process.terminate()
-                process.wait(GONE_S)
+                _, said = process.communicate(timeout=GONE_S)
+            if process.returncode:
+                raise CommandError(f"{self.name}: the recorder ended before its time: {said.strip()}")
 
 
 @dataclass(frozen=True)
@@ -239,9 +250,13 @@ def call(verb: str, *words: str) -> str:
 
 
 def _bury(lab: str) -> None:
-    """Wait for the processes that were started in a lab, and close what leads to them."""
+    """Wait for the processes that were started in a lab, end those in its gateway, and close what leads to them."""
     for process in api.started.pop(lab, ()):
-        process.wait(GONE_S)
+        try:
+            process.wait(REAPED_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(GONE_S)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 pipe.close()

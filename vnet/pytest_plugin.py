@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -92,7 +93,7 @@ def _given(request: pytest.FixtureRequest, settings: Mapping[str, Any]) -> dict[
     if "file" in given:
         given["file"] = here / given["file"]
     elif "guests" not in given and not given["settings"].get("guests"):
-        given["file"] = _project(here)
+        given["file"] = _project(here, request.config.rootpath)
     return given
 
 
@@ -102,12 +103,12 @@ def _folder(request: pytest.FixtureRequest) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _project(here: Path) -> Path:
-    """Find a project's vnet.toml."""
+def _project(here: Path, root: Path) -> Path:
+    """Find the vnet.toml of the project that is tested."""
     from vnet.config.files import find_project
 
     found = find_project(str(here))
-    if found is None:
+    if found is None or not Path(found).is_relative_to(root):
         raise pytest.UsageError(
             'which lab? no mark says it, as in @pytest.mark.vnet(guests=["a", "b"]), and no vnet.toml'
         )
@@ -144,6 +145,8 @@ class _Labs:
         """Bring a lab up; skip the test where none can be made here."""
         import vnet
 
+        if sys.platform != "linux":
+            self.cannot = f"it is made of Linux namespaces, and this is {sys.platform}"
         if self.cannot:
             self._skip()
         try:
