@@ -89,14 +89,16 @@ def test_from_the_beginning_to_the_end(box: Box) -> None:
         done = box.vnet("run", "--logs", "log", check=False)
         assert done.returncode == 3, done
         lines = done.stdout.splitlines()
-        assert lines[:2] == ["db  | db is slow", "db  | ready"]
+        db = [line.removeprefix("db  | ") for line in lines if line.startswith("db ")]
+        assert db[0] == "db is slow"
+        assert "ready" in db
         web = [line.removeprefix("web | ") for line in lines if line.startswith("web")]
         assert web[:5] == [box.project, box.user, "web", "project web 172.18.0.3", "0022"]
         assert web[5:7] == ["not out", "hello 172.18.0.3"], done
         assert web[7] == "no cut: everyone hears everyone", done
         assert "db: ready after" in done.stderr
         assert "vnet-run: web ended with status 3: stopping the others" in done.stderr
-        assert box.run("head", "-n2", "log/db.log").stdout.splitlines() == ["db is slow", "ready"]
+        assert box.run("cat", "log/db.log").stdout.splitlines() == db
         assert box.run("stat", "-c", "%U", "log/web.log").stdout.strip() == box.user
         assert labs(box) == 0
 
@@ -160,12 +162,12 @@ def test_never_ready(one: Box) -> None:
     """It says what was tried, and what it said, and all is stopped."""
     toml = guests(a="exec sleep 60", b="exec sleep 60") + 'after = ["a"]\n'
     one.write("vnet.toml", toml)
-    for ready, said in (("tcp:81", "(port 81): vnet-run: the kernel: Connection refused"),
+    for ready, said in (("tcp:81", "(port 81): Connection refused\n"),
                         ("sh -c 'echo no such table; exit 4'", "table; exit 4): no such table")):  # fmt: skip
         one.write("vnet.toml", toml.replace("[guests.b]", f'ready = "{ready}"\n[guests.b]'))
-        done = one.vnet("run", "--ready-limit", "0.5", check=False)
+        done = one.vnet("run", "--ready-limit", "1.2", check=False)
         assert done.returncode == 1
-        assert "a: not ready after 0 s" in done.stderr or "a: not ready after 1 s" in done.stderr
+        assert "a: not ready after 1 s" in done.stderr
         assert said in done.stderr, done.stderr
 
 

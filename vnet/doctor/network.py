@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 
 from vnet.config.settings import Settings
@@ -40,25 +40,31 @@ def routes(facts: Facts) -> Iterator[Said]:
     """Check for networks of the host, a VPN's above all, that guests can't reach, as a lab has their addresses."""
     if not facts.settings:
         return
-    networks = facts.settings.networks
-    taken = [each for each in facts.routes if each.network.prefixlen >= WIDEST and each.dev not in facts.marks]
-    for key, mine in (("guests", networks.guests), ("bridges", networks.bridges)):
-        for each in taken:
-            if each.network.overlaps(mine):
-                yield Said("warn", f"guests can't reach {each.network} of {each.holder}: networks.{key} is {mine}",
-                           f'set networks.{key} = "{_free(facts, facts.settings, mine)}"')  # fmt: skip
-    if not any(each.network.overlaps(mine) for each in taken for mine in (networks.guests, networks.bridges)):
+    own = {"networks.guests": facts.settings.networks.guests, "networks.bridges": facts.settings.networks.bridges}
+    hidden = False
+    for each in facts.routes:
+        keys = [key for key, mine in own.items() if each.network.overlaps(mine)]
+        if keys and each.network.prefixlen >= WIDEST and each.dev not in facts.marks:
+            hidden = True
+            what = " and ".join(f"{key} {own[key]}" for key in keys)
+            yield Said("warn", f"guests can't reach {each.network} of {each.holder}: it overlaps {what}",
+                       f"set {' and '.join(_free(facts, facts.settings, keys))}")  # fmt: skip
+    if not hidden:
         whole = sorted({each.holder for each in facts.routes if each.vpn and each.network.prefixlen < WIDEST})
         vpns = f"; labs reach the internet through {', '.join(whole)}, as the host does" if whole else ""
         yield ok(f"none of the host's networks is hidden by a lab's{vpns}")
 
 
-def _free(facts: Facts, wanted: Settings, mine: IPv4Network) -> str:
-    """Choose a network in place of `mine` that neither the host has a route to, nor another setting says."""
-    own = {wanted.networks.guests, wanted.networks.bridges, IPv4Network(f"{wanted.host.ip}/30", strict=False)} - {mine}
-    taken = [*own, *(each.network for each in facts.routes if each.network.prefixlen >= WIDEST)]
-    wide = (IPv4Network(f"{each}/{mine.prefixlen}", strict=False) for each in CHOICES)
-    return str(next((each for each in wide if not any(map(each.overlaps, taken))), "ANOTHER"))
+def _free(facts: Facts, wanted: Settings, keys: Sequence[str]) -> Iterator[str]:
+    """Choose networks for these keys that neither the host has a route to, nor another setting says."""
+    own = {"networks.guests": wanted.networks.guests, "networks.bridges": wanted.networks.bridges}
+    taken = [IPv4Network(f"{wanted.host.ip}/30", strict=False), *(own[key] for key in own if key not in keys)]
+    taken += [each.network for each in facts.routes if each.network.prefixlen >= WIDEST]
+    for key in keys:
+        wide = (IPv4Network(f"{each}/{own[key].prefixlen}", strict=False) for each in CHOICES)
+        found = next((each for each in wide if not any(map(each.overlaps, taken))), None)
+        taken += [found] if found else []
+        yield f'{key} = "{found or "ANOTHER"}"'
 
 
 def resolver(facts: Facts) -> Iterator[Said]:
@@ -139,7 +145,7 @@ def back_ends(facts: Facts) -> Iterator[Said]:
         yield Said("warn", f"rules in both: {rules['nft']} in iptables-nft, {rules['legacy']} in iptables-legacy; all of them hold",
                    f"sudo update-alternatives --set iptables /usr/sbin/iptables-{most}")  # fmt: skip
     elif facts.rules is not None:
-        yield ok(f"iptables is iptables-{facts.backend}, and nothing is in the other one")
+        yield ok(f"iptables is iptables-{facts.backend}, and no rules are in the other one")
 
 
 def neighbours(facts: Facts) -> Iterator[Said]:

@@ -231,9 +231,18 @@ class _Child:
             return run_in.FAILED
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         if request.get("port"):
-            socket.create_connection((node.ip, request["port"]), timeout=1).close()
-            return 0
+            return _try_port(node.ip, request["port"])
         return run_in.become(request["argv"], request["env"], "vnet-run")
+
+
+def _try_port(ip: str, port: int) -> int:
+    """Tell by an exit status whether somebody listens on a port, and if not, why."""
+    try:
+        socket.create_connection((ip, port), timeout=1).close()
+    except OSError as error:
+        print(error.strerror or error, file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def _fail(why: str) -> int:

@@ -46,7 +46,7 @@ class Try:
         self.program, self.since_s = program, time.monotonic()
         self.last_s = self.since_s + limit_s
         self.next_s, self.pause_s = self.since_s, TRY_S
-        self.source = Source(None)
+        self.source = self.ended = Source(None)
 
     @property
     def due(self) -> bool:
@@ -59,7 +59,8 @@ class Try:
         return self.source
 
     def again(self) -> None:
-        """Try once more after a while."""
+        """Try once more after a while; what this one said is the last word so far."""
+        self.ended = self.source
         self.next_s = time.monotonic() + self.pause_s
         self.pause_s = min(2 * self.pause_s, TRIES_S)
 
@@ -70,9 +71,9 @@ class Try:
         return {"port": ready} if isinstance(ready, int) else {"argv": ready}
 
     def why(self) -> str:
-        """Tell what it is not: ready, and what the last try said."""
+        """Tell that it is not ready, and what the last try that ended said."""
         waited_s = time.monotonic() - self.since_s
-        words = self.source.words.decode(errors="replace").strip()
+        words = self.ended.words.decode(errors="replace").strip()
         said = f": {words.splitlines()[-1]}" if words else ""
         ready = self.program.ready
         what = f"port {ready}" if isinstance(ready, int) else " ".join(ready or ())
