@@ -28,7 +28,8 @@ def check(gateway: Gateway, uid: int) -> None:
         whose = holder(links[gateway.interface], uid)
         raise UsageError(f"host.interface: {gateway.interface} is there already: {whose}; "
                          f"{_other_choice(gateway, links)}")  # fmt: skip
-    if gateway.way != "userns" and os.path.lexists(f"{NETNS}/{gateway.netns}"):
+    ours = gateway.way == "userns" or link_holders().get(gateway.interface) == uid
+    if not ours and os.path.lexists(f"{NETNS}/{gateway.netns}"):
         raise UsageError(f"host.interface: {NETNS}/{gateway.netns} is there already: a network namespace that is not "
                          f"vnet's, see ip netns; {_other_choice(gateway, links)}")  # fmt: skip
     for network, route in networks():
