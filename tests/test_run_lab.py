@@ -134,6 +134,21 @@ def test_a_command_is_killed(one: Box) -> None:
     assert "ended by SIGKILL: stopping the others" in said
 
 
+def test_all_of_vnet_is_killed(one: Box) -> None:
+    """In one moment: the kernel kills the commands, and vnet-down ends what they had started."""
+    process = start(one, guests(a=STAYERS))
+    wait_for(lambda: len(pids(one, ALL)) == 5, "all processes to run", 20)
+    stopped = keeper(one)
+    one.machine.run("kill", "-STOP", stopped)  # lest it sees vnet-run's end
+    process.kill()
+    one.machine.run("kill", "-KILL", stopped)
+    process.communicate(timeout=10)
+    wait_for(lambda: not pids(one, "sleep 7005"), "the command to be killed")
+    assert len(pids(one, ALL)) == 4, "nobody was there to kill these"
+    one.vnet("down")
+    assert not pids(one, ALL)
+
+
 def test_modes(one: Box) -> None:
     """The first that ends, ends the run; or all have to succeed, and none is started before its turn."""
     one.write("vnet.toml", guests(a="echo a; sleep 0.1", b="exec sleep 60"))
@@ -227,11 +242,12 @@ def test_nobody_reads(one: Box) -> None:
 
 def test_one_run_in_a_lab(one: Box) -> None:
     """A second one would take the lab away from under the first."""
-    process = start(one, guests(a="exec sleep 7001"))
+    process = start(one, guests(a='trap "echo reopened" USR1; sleep 7001 & wait; wait'))
     wait_for(lambda: pids(one, ALL), "the command to run")
+    process.send_signal(signal.SIGUSR1)  # to the command, not to what it started
     done = one.vnet("run", check=False)
     assert (done.returncode, len(pids(one, ALL)), labs(one)) == (1, 1, 1)
     assert "project: another vnet-run is at work in this lab" in done.stderr
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=20)
+    assert process.communicate(timeout=20)[0] == "a | reopened\n"
     assert process.returncode == 129

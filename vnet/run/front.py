@@ -12,15 +12,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 from vnet.errors import VnetError
 from vnet.run import output
-from vnet.run.keeper import KILL_S, Event, Keeper
+from vnet.run.keeper import KILL_S, PASSED, Event, Keeper
 from vnet.run.output import Screen
 from vnet.run.plan import Program
 from vnet.run.sources import NEVER, Source, Try
 from vnet.run.state import State, exit_status
 
-#: Signals that end a run, and those that are only passed on.
+#: Signals that end a run.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-PASSED = (signal.SIGUSR1, signal.SIGUSR2)
 #: Seconds to wait for the last of an output that somebody holds open who is not below the keeper.
 LAST_S = 1.0
 

@@ -39,6 +39,8 @@ KILL_S = 5.0
 FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
+#: Signals that are not to end anything.
+PASSED = (signal.SIGUSR1, signal.SIGUSR2)
 #: Goes into a node, given its lab's name and its own.
 Go = Callable[[str, str], Node]
 
@@ -73,7 +75,7 @@ class Keeper:
         self.starts += 1
 
     def signal(self, number: int) -> None:
-        """Send a signal to all that runs."""
+        """Send a signal to all that runs, or, of those in `PASSED`, to the commands."""
         with suppress(OSError):  # it has ended: `event` tells
             self.channel.send(b"signal %d" % number)
 
@@ -165,9 +167,14 @@ class _Keeping:
                 file.seek(0)
                 self._start(json.load(file), files[1])
         elif word == "signal":
-            for pid in processes.below(os.getpid()):
-                processes.send(pid, signal.Signals(int(number)))
+            self._signal(signal.Signals(int(number)))
         return bool(packet)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to all; one that is not to end them to the commands alone, as what they started may not know it."""
+        commands = [pid for pid, key in self.keys.items() if not key.startswith("?")]
+        for pid in commands if number in PASSED else processes.below(os.getpid()):
+            processes.send(pid, number)
 
     def _start(self, request: dict[str, Any], output: int) -> None:
         """Fork, and become what is asked for in the child."""
