@@ -176,6 +176,23 @@ def test_mistakes_fail(pytester: pytest.Pytester) -> None:
         result.stdout.fnmatch_lines([line])
 
 
+def test_labs_for_other_scopes(pytester: pytest.Pytester) -> None:
+    """Those of `vnet_labs` are named after the test that they are made for, and recorded, two of one test as well."""
+    text = """
+    @pytest.fixture
+    def lab(vnet_labs):
+        with vnet_labs(["a"]) as one, vnet_labs(["b"]) as two:
+            yield one, two
+
+    def test_it(lab):
+        assert [made.guests[0].name for made in lab] == ["a", "b"]
+        assert {made.name.partition("-")[0] for made in lab} == {"test_it"}
+    """
+    run(pytester, _dedent(text), "--vnet-pcap").assert_outcomes(passed=1)
+    names = {file.name for file in (pytester.path / "vnet-pcap").iterdir()}
+    assert names == {f"test_labs_for_other_scopes-py-test_it{number}.pcap" for number in ("", "-2")}
+
+
 def test_no_mark_and_no_file(pytester: pytest.Pytester) -> None:
     """Say so."""
     (pytester.path / "vnet.toml").unlink()
@@ -201,7 +218,8 @@ def test_inside(pytester: pytest.Pytester) -> None:
                 made.connect(("172.18.0.254" if family == socket.AF_INET else "::ffff:172.18.0.254", 9))
                 return made.getsockname()[0].rpartition(":")[2]
 
-        def other(seen):
+        def other():
+            assert main_is_inside.wait(20)
             with b.inside():
                 seen.append(name())
             seen.append(name())
@@ -217,7 +235,9 @@ def test_inside(pytester: pytest.Pytester) -> None:
                 writer.close()
                 await writer.wait_closed()
 
-        outside = name()
+        outside, seen, main_is_inside = name(), [], threading.Event()
+        thread = threading.Thread(target=other)
+        thread.start()
         with a.inside():
             assert name() == name(socket.AF_INET6) == "172.18.0.1"
             with b.inside():
@@ -229,12 +249,9 @@ def test_inside(pytester: pytest.Pytester) -> None:
             assert b.exec("hostname").stdout == "b\\n"
             started = subprocess.run(["ip", "-4", "-o", "address"], capture_output=True, text=True).stdout
             assert ("172.18.0.1/" in started) == (os.getuid() == 0)
-            seen = []
-            thread = threading.Thread(target=other, args=(seen,))
-            thread.start()
+            main_is_inside.set()
             thread.join()
-            assert seen[0] == "172.18.0.2"
-            assert seen[1] == ("172.18.0.1" if not os.getuid() else outside)
+            assert seen == ["172.18.0.2", outside]
             assert name() == "172.18.0.1"
         assert name() == outside != "172.18.0.1"
         assert socket.socket.__init__ is init

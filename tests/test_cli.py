@@ -28,6 +28,15 @@ echo /opt/vnet/.venv/lib/python3*/site-packages >$(echo ~/env/lib/python3*/site-
 rm -r source
 """
 
+TEST = """
+import pytest, vnet
+@pytest.mark.vnet(guests=["a"])
+def test_it(lab):
+    assert "/env/lib/" in vnet.__file__
+    with lab.partition("isolate", "a"):
+        assert lab.guest("a").exec("hostname").stdout == "a\\n"
+"""
+
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_one_program_under_two_names(verb: str) -> None:
@@ -84,7 +93,7 @@ def test_quiet_verbose_debug(box: Box) -> None:
 
 @pytest.mark.parametrize("box", ["sudo"], indirect=True)
 def test_installed_by_pip(box: Box) -> None:
-    """Into a virtual environment: commands, the part under sudo, and vnet's commands within nodes."""
+    """Into a virtual environment: commands, the part under sudo, vnet's commands within nodes, and the pytest plugin."""
     box.run("sh", "-ec", INSTALL)
     before = box.machine.snapshot()
     env = {"PATH": f"/home/{box.user}/env/bin:/usr/bin:/bin"}
@@ -95,5 +104,7 @@ def test_installed_by_pip(box: Box) -> None:
         found = box.run(*start, "web", "sh", "-c", script, env=env).stdout.split()
         assert found == [f"/home/{box.user}/env/bin/vnet-exec", "app", "3001"]
     assert "isolate" in box.run("vnet-status", env=env).stdout
+    box.write("test_it.py", TEST)
+    box.run("python", "-m", "pytest", "--vnet-required", "-p", "no:cacheprovider", env=env)
     box.run(f"/home/{box.user}/env/bin/vnet-down", "--all", "--gateway")
     assert_same(before, box.machine)

@@ -69,7 +69,7 @@ def vnet_labs(request: pytest.FixtureRequest) -> Labs:
     ask for.
     """
     labs = request.config.stash[_labs]
-    return lambda *guests, **given: labs.lab(request.node.nodeid, *guests, **given)
+    return lambda *guests, **given: labs.lab(_running(), *guests, **given)
 
 
 @pytest.fixture(scope=_scope)
@@ -122,6 +122,7 @@ class _Labs:
         self.config = config
         self.failed = 0
         self.made = 0
+        self.recorded: list[str] = []
         self.standing: dict[str, int] = {}
         self.cannot: str | None = None
 
@@ -188,7 +189,9 @@ class _Labs:
             return
         target = self.config.invocation_params.dir / folder
         target.mkdir(parents=True, exist_ok=True)
-        with made.capture(target / f"{_slug(test)}.pcap"):
+        self.recorded.append(_slug(test))
+        number = self.recorded.count(_slug(test))  # a test may make more than one
+        with made.capture(target / f"{_slug(test)}{f'-{number}' if number > 1 else ''}.pcap"):
             yield
 
     def note(self, report: pytest.TestReport) -> None:
@@ -224,6 +227,11 @@ def _way(name: str) -> str:
 
     node = find(name).guests[0].name
     return f"vnet-exec -n {name} {node} bash; vnet-down -n {name}"
+
+
+def _running() -> str:
+    """Name the test that is running (pytest says it there, with the phase behind)."""
+    return os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
 
 
 def _slug(test: str) -> str:
