@@ -131,7 +131,8 @@ class Guard:
         more = [each for each in self._interfaces() if each != gateway.interface]
         _refuse(bool(more), f"the caller has the gateway {more[:1]} already; vnet-down --all --gateway takes it away")
         pin = f"{NETNS}/{gateway.netns}"
-        _refuse(not mine and os.path.lexists(pin), f"{pin}: a namespace that vnet has not made")
+        foreign = gateway.way == "sudo" and not mine and os.path.lexists(pin)  # else it is pinned in his own mounts
+        _refuse(foreign, f"{pin}: a namespace that vnet has not made")
         if not _hardware_address(gateway.interface):
             _refuse(
                 not gateway.host_ip.is_private, f"{gateway.host_ip}: not a private address, so only root may take it"
