@@ -137,6 +137,32 @@ def test_what_a_machine_lacks_is_told_before_anything_is_touched() -> None:
         box.vnet("partition", "isolate", "a")
 
 
+def test_the_other_kind_of_iptables_is_refused() -> None:
+    """As in a root file system of a guest's own, or where the machine's was changed: its cuts would be out of the other's sight."""
+    with lab() as box:
+        programs = {
+            kind: f"/usr/sbin/xtables-{name}-multi" for kind, name in (("nf_tables", "nft"), ("legacy", "legacy"))
+        }
+        made = re.findall(r"\((\w+)\)", box.run("iptables", "-V").stdout)[0]
+        (here,) = programs.keys() - {made}
+        box.vnet("partition", "isolate", "a")
+        before = rules(box)
+        box.run("mount", "--no-mtab", "--bind", programs[here], programs[made])
+        for words in (["fullmesh"], ["isolate", "b"], ["show"]):
+            refused = box.vnet("partition", *words, check=False)
+            assert refused.returncode == 1
+            assert f"iptables is of the kind {here} here, and the lab project was made with {made}" in refused.stderr
+        box.run("umount", "--no-mtab", programs[made])
+        assert rules(box) == before
+        assert (cut_in_force(box) or {})["kind"] == "isolate"
+        box.vnet("partition", "fullmesh")
+
+
+def rules(box: Box) -> list[str]:
+    """List the rules of the cut."""
+    return [line for line in saved(box).splitlines() if line.startswith("-A ")]
+
+
 def test_a_cut_of_any_size_needs_no_more_processes() -> None:
     """As -v prints them: a cut of 100 guests takes as many as one of 3, and in a user namespace it works."""
     need_root()

@@ -11,6 +11,13 @@ from vnet.cuts.step import BITS, Block, CutStep
 from vnet.engine.context import Context
 from vnet.engine.records import LabRecord
 from vnet.errors import CommandError, NotUpError, VnetError
+from vnet.kernel.path import iptables_kind
+
+#: What to say where rules would stand beside others that are not seen from here.
+OTHER_KIND = (
+    "iptables is of the kind {kind} here, and the lab {name} was made with {made}: neither sees the other's rules, so "
+    "nothing is changed; install iptables of the kind {made} here, or make the lab anew"
+)
 
 
 class Standing(NamedTuple):
@@ -71,6 +78,9 @@ def find(context: Context, name: str) -> LabRecord:
     record = context.records.lab(name) if context.records.exist() else None
     if record is None or record.bridge != "up":
         raise NotUpError(f"the lab {name} is not up; vnet-up brings it up")
+    kind = iptables_kind()
+    if kind and record.iptables and kind != record.iptables:
+        raise VnetError(OTHER_KIND.format(name=name, kind=kind, made=record.iptables))
     return record
 
 

@@ -27,7 +27,7 @@ from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
 from vnet.host import BRIDGED, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
-from vnet.kernel import runner, tables
+from vnet.kernel import path, runner, tables
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
@@ -204,7 +204,8 @@ def choose(settings: Settings, gateway: Gateway, only: Collection[str],
     lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
     plan.check(lab, record, {port: name for port, name in records.claims.ports().items() if name != lab.name})
     making: tuple[tuple[str, State], ...] = tuple((guest.name, "making") for guest in lab.guests)
-    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks)
+    kind = path.iptables_kind()
+    return record, LabRecord(lab, "making", making, dns=str(settings.host.dns), hooks=settings.hooks, iptables=kind)
 
 
 def _make(context: Context, record: LabRecord) -> LabRecord:

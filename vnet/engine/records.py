@@ -56,7 +56,7 @@ class LabRecord(NamedTuple):
     is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
     worked in each time. `hooks` are the files of the settings' hooks. `forwarded`: the gateway forwards the lab's ports as
     they are now. `owner` is the process that the lab is for, if any (see `processes.identity`): once that has
-    ended, `vnet-down --orphans` takes the lab away.
+    ended, `vnet-down --orphans` takes the lab away. `iptables` is the kind of iptables that it was made with.
     """
 
     lab: Lab
@@ -68,6 +68,7 @@ class LabRecord(NamedTuple):
     hooks: tuple[str, ...] = ()
     forwarded: bool = False
     owner: str = ""
+    iptables: str = ""
 
     @property
     def orphaned(self) -> bool:

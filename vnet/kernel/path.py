@@ -19,3 +19,16 @@ def tool(name: str) -> str:
             raise CommandError(f"{name}: no such tool in {PATH}: vnet needs iproute2, iptables, util-linux and busybox")
         _found[name] = path
     return _found[name]
+
+
+def iptables_kind() -> str:
+    """Tell which kind of iptables is here, `nf_tables` or `legacy`, neither of which sees the other's rules; else nothing.
+
+    It has the word in its text, as `iptables -V` prints it, so no process is needed.
+    """
+    try:
+        with open(tool("iptables"), "rb") as file:
+            text = file.read()
+    except (CommandError, OSError):
+        return ""
+    return next((kind for kind in ("nf_tables", "legacy") if f"({kind})".encode() in text), "")
