@@ -125,6 +125,20 @@ def test_a_failed_tests_lab_is_kept(pytester: pytest.Pytester) -> None:
     assert name not in labs()
 
 
+def test_a_failed_test_may_have_taken_its_lab_away(pytester: pytest.Pytester) -> None:
+    """Then there is nothing to enter."""
+    text = f"""
+    {MARK}
+    def test_it(lab):
+        lab.down()
+        lab.down()
+        assert 0
+    """
+    result = run(pytester, _dedent(text), "--vnet-keep=failed")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*left standing*")
+
+
 def test_scopes(pytester: pytest.Pytester) -> None:
     """The setting `vnet_scope` makes one lab for a module; a word that is none is refused."""
     text = """

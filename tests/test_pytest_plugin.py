@@ -55,6 +55,14 @@ def test_the_cases(box: Box) -> None:
         assert json.loads(box.vnet("status", "--json").stdout)["labs"] == []
 
 
+def test_the_readmes_test_is_that_of_the_page() -> None:
+    """Each of its lines stands in the block that is run."""
+    readme, page = ((REPO / name).read_text(encoding="utf-8") for name in ("README.md", "docs/pytest.md"))
+    (block,) = re.findall(r"^    @pytest.mark.vnet.*\n(?:    .*\n)*", readme, re.MULTILINE)
+    (first, *_) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert [line for line in block.splitlines() if line.strip() not in first] == []
+
+
 @pytest.mark.parametrize("required", [False, True])
 def test_no_lab_can_be_made(required: bool) -> None:
     """The test is skipped, with the reason; `--vnet-required` makes it fail."""

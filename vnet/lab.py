@@ -149,6 +149,8 @@ class Lab(api.Lab):
     def keep(self) -> None:
         """Let it stand when this process ends: it is nobody's from now on."""
         records = Records(caller())
+        if not records.exist():
+            return
         with records.lock(f"lab-{self.name}"):
             record = records.lab(self.name)
             if record:

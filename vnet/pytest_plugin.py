@@ -197,10 +197,10 @@ class _Labs:
     def note(self, report: pytest.TestReport) -> None:
         """Count failures, and tell in a failed test's report how to enter the labs that are left standing for it."""
         self.failed += report.failed
-        if report.failed and self._keeps(failed=True) and self.standing:
-            report.vnet_kept = list(self.standing)  # type: ignore[attr-defined]
-            text = "\n".join(f"lab {name} is left standing: {_way(name)}" for name in self.standing)
-            report.sections.append(("vnet", text))
+        if report.failed and self._keeps(failed=True):
+            kept = {name: way for name in self.standing if (way := _way(name))}
+            report.vnet_kept = kept  # type: ignore[attr-defined]
+            report.sections += [("vnet", f"lab {name} is left standing: {way}") for name, way in kept.items()]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -214,18 +214,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """List the labs that were left standing, also those of pytest-xdist's workers."""
     reports = (report for each in terminalreporter.stats.values() for report in each)
-    kept = sorted({name for report in reports for name in getattr(report, "vnet_kept", ())})
+    kept = {name: way for each in reports for name, way in getattr(each, "vnet_kept", {}).items()}
     if kept:
         terminalreporter.section("labs left standing")
-        for name in kept:
-            terminalreporter.line(f"{name}: {_way(name)}")
+        for name, way in sorted(kept.items()):
+            terminalreporter.line(f"{name}: {way}")
 
 
 def _way(name: str) -> str:
-    """Tell how to enter a lab, and how to take it away."""
+    """Tell how to enter a lab, and how to take it away; nothing where the test has done that."""
+    from vnet.errors import NotUpError
     from vnet.lab import find
 
-    node = find(name).guests[0].name
+    try:
+        node = next((guest.name for guest in find(name).guests), "bridge")
+    except NotUpError:
+        return ""
     return f"vnet-exec -n {name} {node} bash; vnet-down -n {name}"
 
 
