@@ -37,6 +37,8 @@ SHAMS = {
 }
 ERRNOS = ("EPERM", "EIO", "ENOSPC", "EROFS", "ENOENT")
 ACTS = ("kill", "main", "python", "random", *SIGNALS, "stop", *SHAMS, *(f"call {name}" for name in ERRNOS))
+#: Only each N-th point of these: what they find depends less on the very point.
+SHARES = {"main": 2, "TERM": 4, "INT": 6, "HUP": 6, "stop": 2, **{f"call {name}": 6 for name in ERRNOS}}
 #: Where the runner's time limit of a process is set shorter for tools that hang.
 SHORT_S = 0.4
 
@@ -175,11 +177,12 @@ def events_of(bench: Bench, verb: Verb) -> list[list[str]]:
 def run(way: str, options: argparse.Namespace, log: TextIO) -> None:
     """Run the campaign of one way."""
     bench = Bench(way)
-    every, seed = options.every, options.seed
+    seed = options.seed
     try:
         for act in options.act or ACTS:
             bench.renew()
             prepare(bench, short=act == "hang")
+            every = options.every * SHARES.get(act, 1)
             for verb in (VERBS[name] for name in options.verb or VERBS):
                 tally = Tally()
                 planned = list(faults(act, events_of(bench, verb), seed))
