@@ -6,10 +6,13 @@ import platform
 from collections.abc import Iterator
 
 import pytest
-from conftest import need_root
+from conftest import Box, need_root
 from faults.campaign import Tally, events_of, one, prepare
 from faults.meddle import MEDDLES, recovers
+from faults.storm import clean, storm
 from faults.verbs import VERBS, Bench
+from machine import INTERNET_IP, Machine
+from snapshot import assert_same
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="the injector knows the registers of x86-64 alone"
@@ -73,3 +76,51 @@ def test_meddled_with(way: str) -> None:
             if turn % 3 == WAYS.index(way):
                 wrong += recovers(bench, name, down=turn % 2 == 1)
         assert wrong == []
+
+
+DOCKER = """
+ip link add docker0 type bridge && ip address add 172.17.0.1/16 dev docker0 && ip link set docker0 up
+iptables -N DOCKER && iptables -P FORWARD DROP && iptables -t nat -N DOCKER
+iptables -I FORWARD -i docker0 ! -o docker0 -j ACCEPT && iptables -I FORWARD -o docker0 -j DOCKER
+iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+"""
+
+
+def test_the_host_goes_on_forwarding_for_others(box: Box) -> None:
+    """Docker, started after vnet, needs a host that forwards: vnet works beside it, goes, leaves that on, and says so."""
+    box.write("vnet.toml", "[guests.a]\n[guests.b]\n")
+    box.vnet("up")
+    box.machine.run("sh", "-ec", DOCKER)
+    docker = box.machine.snapshot()
+    box.vnet("up")
+    box.vnet("exec", "a", "--", "ping", "-c1", "-W2", INTERNET_IP)
+    said = box.vnet("down", "--all", "--gateway").stderr
+    assert "goes on forwarding" in said
+    assert "docker0" in said
+    after = box.machine.snapshot()
+    assert after.sections["sysctls"]["/proc/sys/net/ipv4"]["ip_forward"] == "1"
+    rules = {line for lines in after.sections["firewall"].values() for line in lines}
+    assert not [line for line in rules if "vnet" in line.lower()]
+    assert {line for lines in docker.sections["firewall"].values() for line in lines} - rules == {
+        line for lines in docker.sections["firewall"].values() for line in lines if "vnet" in line.lower()
+    }
+    assert [path for path in after.sections["files"] if path.startswith("/run/vnet")] == []
+
+
+def test_the_host_stops_forwarding_for_rules_that_were_there_before(machine: Machine) -> None:
+    """A firewall that had rules for packets on their way before vnet relied on nothing: the host is as it was."""
+    machine.run("sh", "-ec", "iptables -N ufw; iptables -A FORWARD -j ufw; iptables -P FORWARD DROP")
+    before = machine.snapshot()
+    machine.write("/root/project/vnet.toml", "[guests.a]\n")
+    machine.vnet("up", cwd="/root/project")
+    assert "forwarding" not in machine.vnet("down", "--all", "--gateway", cwd="/root/project").stderr
+    assert_same(before, machine)
+
+
+def test_a_storm() -> None:
+    """Twelve processes for ten seconds, up, down, partition and status at random: nothing twice, nothing left."""
+    for bench in _bench("userns"):
+        ends, wrong = storm(bench.world, 12, 10, seed=1)
+        assert wrong + clean(bench.world) == []
+        assert sum(ends.values()) > 12

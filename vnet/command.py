@@ -17,13 +17,14 @@ class Command(NamedTuple):
 
     `netns` is the name of a pin, as in ip-netns(8), or `HOST`. `stdin` is text, lines ending in a
     newline. An `ip` command may be joined with its neighbours into one `ip -batch`. `tidies`: it takes away what
-    may not be there.
+    may not be there. `last`: on the way down it is left out where anything before it failed, so that all can be tried again.
     """
 
     argv: tuple[str, ...]
     netns: str = HOST
     stdin: str = ""
     tidies: bool = False
+    last: bool = False
 
 
 class Write(NamedTuple):

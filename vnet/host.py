@@ -6,6 +6,7 @@ Everything here runs as root on the machine itself; nothing else does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from vnet.command import Command, Maker, Script, Stages, Write
@@ -21,7 +22,8 @@ PINS = ("user", "admin", "mnt", "gateway")
 ECHO = 7
 #: Where ip-netns(8) pins namespaces; and a mark that is there where the folder was not before vnet.
 NETNS, NETNS_MARK = "/run/netns", f"{RUN}/netns"
-#: Is there while vnet has turned forwarding on: the last gateway turns it off again.
+#: Is there while vnet has turned forwarding on: the last gateway turns it off again, unless somebody else has come to rely on
+#: it since. So it holds the host's rules as they were before.
 CLOSED_MARK = f"{RUN}/closed"
 #: The kernel's tables of neighbours, one for all namespaces, and how many entries they may hold while labs are up: 1,024 are
 #: the kernel's own limit (gc_thresh3, arp(7)), and a full mesh of 33 guests fills it. The mark keeps what was set before.
@@ -98,7 +100,7 @@ class HostStep(NamedTuple):
     rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
     `folder`: /run/netns is vnet's own, made by it and empty, and goes as well. `mark`: what the link's mark says. `bridged`: what
     the host's bridges carry passes through its forward chain and is let alone. `tables`: what the `TABLES` were set to
-    before any vnet, empty for let alone.
+    before any vnet, empty for let alone. `relied`: others rely on it that the host forwards, so it goes on.
     """
 
     gateway: Gateway
@@ -110,6 +112,7 @@ class HostStep(NamedTuple):
     mark: str = ""
     bridged: bool = False
     tables: tuple[int, ...] = ()
+    relied: bool = False
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
@@ -117,18 +120,23 @@ class HostStep(NamedTuple):
         return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
-        """Take all of it away, the link first: its name is free when this returns; the mark that it is ours last."""
+        """Take all of it away, the link first: its name is free when this returns; the marks that it is vnet's last."""
         gateway = self.gateway
-        switch = (Write("net/ipv4/ip_forward", "0"), Command(("rm", "-f", CLOSED_MARK))) if self.closes else ()
+        switch = (Write("net/ipv4/ip_forward", "0"),) if self.closes and not self.relied else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
         unpin = self._unpin() if self.namespaces else ()
-        folder = (
-            (mount.umount(NETNS), Command(("rmdir", "--", NETNS)), Command(("rm", "-f", NETNS_MARK)))
-            if self.folder
-            else ()
-        )
-        unmark = (Command(("rm", "-f", link_mark(gateway))),) if self.namespaces else ()
-        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), *unmark),))
+        folder = (mount.umount(NETNS), Command(("rmdir", "--", NETNS))) if self.folder else ()
+        unmark = Command(("rm", "-f", "--", *self._marks()), last=True)
+        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), unmark),))
+
+    def _marks(self) -> Iterator[str]:
+        """Name the marks that go; that of the link is the last one."""
+        if self.closes and self.gateway.iptables:
+            yield from (f"{CLOSED_MARK}.new", CLOSED_MARK)
+        if self.folder:
+            yield NETNS_MARK
+        if self.namespaces:
+            yield link_mark(self.gateway)
 
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
@@ -199,7 +207,10 @@ class HostStep(NamedTuple):
         if not self.gateway.iptables:
             return ()
         again: Script = self._unjump() if self.mends else ()
-        mark = (Command(("install", "-m", "0444", "/dev/null", CLOSED_MARK)),) if self.closes else ()
+        new = f"{CLOSED_MARK}.new"
+        name = Command(("mv", "--no-clobber", "-T", "--", new, CLOSED_MARK))
+        save = (iptables.save_to(new), name, Command(("rm", "-f", "--", new)))
+        mark = save if self.closes else ()
         return (*mark, *again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
 
     @property

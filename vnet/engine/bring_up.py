@@ -128,7 +128,7 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     closes = record.closes or host_step(gateway).closes  # the host may have stopped forwarding since
     if closes != record.closes:
         context.records.write_gateway(record._replace(closes=closes))
-    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link,
+    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link, mark=text_of(record),
                     bridged=os.path.exists(BRIDGED))  # fmt: skip
     if not pinned:
         context.say("the gateway is gone: making it anew")

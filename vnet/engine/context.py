@@ -77,6 +77,10 @@ class Context:
         """Name all network namespaces that are pinned, whoever's they are."""
         return set(os.listdir(NETNS)) if os.path.isdir(NETNS) else set()
 
+    def relied(self) -> list[str]:
+        """List what others have set on the host since vnet let it forward packets."""
+        return list(self.host().ask("relied"))
+
     def gateway(self) -> GatewayRecord | None:
         """Read the gateway's record, where there is one that is made whole."""
         record = self.records.gateway() if self.records.exist() else None

@@ -106,7 +106,7 @@ def boot_id() -> str:
 def remains(name: str, number: int, gateway: Gateway) -> LabRecord:
     """Record a lab of which only the number is known; its guests may be any that a network of the default's size has."""
     network = IPv4Network("172.18.0.0/24")
-    guests = tuple(Guest(f"{ip}", ip) for ip in list(network.hosts())[:-1])
+    guests = tuple(Guest(f"g{number}", ip) for number, ip in enumerate(list(network.hosts())[:-1], 1))
     lab = Lab(name, number, None, gateway, network, gateway.mtu, guests)
     return LabRecord(lab, "removing", tuple((guest.name, "removing") for guest in guests))
 

@@ -15,7 +15,7 @@ from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
 from vnet.errors import NotUpError, VnetError
 from vnet.guest import GuestsStep
-from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, pins_stand
+from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, link_mark, pins_stand
 from vnet.kernel import tables
 from vnet.model import Gateway
 
@@ -197,14 +197,19 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
         context.say(
             "somebody else has set the kernel's tables of neighbours meanwhile (gc_thresh): they stay as they are"
         )
-    step = HostStep(record.gateway, record.closes and not others, folder=folder, tables=widened)
+    closes = record.closes and not others
+    others_rules = context.relied() if closes else []
+    step = HostStep(record.gateway, closes, folder=folder, tables=widened, relied=bool(others_rules))
     _written(lambda: context.records.write_gateway(record._replace(state="removing")))
     view = {"gateway": record.gateway}
     errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]
-    if pins_stand(record.gateway):
+    if pins_stand(record.gateway) and os.path.exists(link_mark(record.gateway)):
         errors += collect(lambda: context.end(record.gateway, (record.gateway.netns,)))
     failed = collect(lambda: context.host().do("down", step))
     context.rights.leave_labs()
+    if others_rules and not failed:
+        context.say(f"the host goes on forwarding packets, since somebody else relies on it now: {others_rules[0]!r} is not vnet's; "
+                    "'sysctl -w net.ipv4.ip_forward=0' turns it off")  # fmt: skip
     errors += [str(error) for error in context.hooks.down("vnet_after_gateway_down", **view)]
     if not failed:
         context.records.remove_gateway()

@@ -19,7 +19,7 @@ from vnet.bridge import BRIDGED, DEVICE, UPLINK, BridgeStep
 from vnet.command import Command, Stages
 from vnet.engine.codec import decode, decode_again
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
-from vnet.host import ECHO
+from vnet.host import CLOSED_MARK, ECHO
 from vnet.kernel import namespace
 from vnet.kernel.runner import PINS, capture, pin
 from vnet.model import Gateway, Lab
@@ -28,12 +28,29 @@ from vnet.model import Gateway, Lab
 AGAIN_S = 0.05
 #: An address that is nobody's (RFC 5737), so that only a default route leads there.
 OUTSIDE = ("192.0.2.1", 9)
+#: How rules begin that concern packets on their way through the host.
+THROUGH = ("-A FORWARD ", "-A POSTROUTING ")
 
 
 def inodes(netns: Sequence[str]) -> dict[str, int]:
     """Tell the inode of each pinned namespace; one that is not pinned is left out."""
     paths = {name: pin(name) for name in netns}
     return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
+
+
+def relied() -> list[str]:
+    """List what others have set since vnet turned forwarding on, to let packets through the host or to change them on their way."""
+    try:
+        with open(CLOSED_MARK, encoding="utf-8", errors="replace") as file:
+            before = set(_forwarding(file.read()))
+    except FileNotFoundError:
+        return []
+    return [line for line in _forwarding(capture(("iptables-save",))) if line not in before]
+
+
+def _forwarding(rules: str) -> list[str]:
+    """List the rules that concern packets on their way through the host, without vnet's."""
+    return [line for line in map(_plain, rules.splitlines()) if line.startswith(THROUGH) and "VNET-" not in line]
 
 
 def strays(netns: str) -> list[int]:

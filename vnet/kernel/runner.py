@@ -73,8 +73,10 @@ class Running(NamedTuple):
 
 def run_one_by_one(stages: Stages, *, down: bool = False) -> list[str]:
     """Run commands in order through `sh`; gives back what went wrong (`down`), or raises at the first."""
-    errors = []
+    errors: list[str] = []
     for action in (action for stage in stages for script in stage for action in script):
+        if errors and isinstance(action, Command) and action.last:
+            continue
         try:
             _run_one(action)
         except CommandError as error:

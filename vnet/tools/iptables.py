@@ -33,6 +33,11 @@ def restore(tables: str, *, netns: str = HOST, flush: bool = False, tool: str = 
     return Command((f"{tool}-restore", "--wait", WAIT_S, *keep), netns, tables)
 
 
+def save_to(path: str) -> Command:
+    """Write down all rules of the host in a file."""
+    return Command(("iptables-save", "--file", path))
+
+
 def delete(table_name: str, rule: str) -> Command:
     """Delete one rule of the host, given as in `iptables -D`."""
     return Command(("iptables", "--wait", WAIT_S, "-t", table_name, "-D", *rule.split()), tidies=True)

@@ -31,7 +31,7 @@ from vnet.host import (
     pins_folder,
     state_folder,
 )
-from vnet.kernel import tables
+from vnet.kernel import observe, tables
 from vnet.model import Gateway, Lab
 
 SIOCGIFHWADDR = 0x8927  # netdevice(7)
@@ -65,8 +65,9 @@ class Guard:
             folder = step.folder and not os.path.exists(NETNS)
             return step._replace(closes=_is_closed(), folder=folder, tables=tables.before())
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
-        old = () if self._others() else tables.to_put_back()
-        return step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old) if mine else None
+        old, relied = () if self._others() else tables.to_put_back(), bool(observe.relied())
+        limited = step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old, relied=relied)
+        return limited if mine else None
 
     def check_question(self, fields: dict[str, Any]) -> None:
         """Refuse to look at, or to end, what is not his."""

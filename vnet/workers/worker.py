@@ -42,7 +42,7 @@ STEPS = HOST_STEPS | LAB_STEPS
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": ready.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
     "cut_now": observe_cut.now, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
-    "probe": probe.reached, "inodes": observe.inodes, "strays": observe.strays, "end": processes.end,
+    "probe": probe.reached, "inodes": observe.inodes, "strays": observe.strays, "relied": observe.relied, "end": processes.end,
 }  # fmt: skip
 
 #: What to say of a worker that is gone in the middle of its work, and of one that sudo never started.
