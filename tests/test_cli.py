@@ -21,7 +21,7 @@ LOOKING = {
     "up": ("--json",), "down": ("--dry-run",), "partition": ("show",), "status": (), "exec": ("web", "hostname")
 }  # fmt: skip
 INSTALL = """
-mkdir source && cp -r /opt/vnet/vnet /opt/vnet/pyproject.toml /opt/vnet/README.md source
+mkdir source && cp -r /opt/vnet/vnet /opt/vnet/share /opt/vnet/pyproject.toml /opt/vnet/README.md source
 python3 -m venv --without-pip ~/env
 echo /opt/vnet/.venv/lib/python3*/site-packages >$(echo ~/env/lib/python3*/site-packages)/dependencies.pth
 ~/env/bin/python -m pip install -q --no-index --no-build-isolation --no-deps --disable-pip-version-check ./source
@@ -95,6 +95,8 @@ def test_quiet_verbose_debug(box: Box) -> None:
 def test_installed_by_pip(box: Box) -> None:
     """Into a virtual environment: commands, the part under sudo, vnet's commands within nodes, and the pytest plugin."""
     box.run("sh", "-ec", INSTALL)
+    for path in ("man/man1/vnet-up.1", "bash-completion/completions/vnet-up", "zsh/site-functions/_vnet"):
+        box.run("test", "-s", f"/home/{box.user}/env/share/{path}")
     before = box.machine.snapshot()
     env = {"PATH": f"/home/{box.user}/env/bin:/usr/bin:/bin"}
     box.write("vnet.toml", SHOP)

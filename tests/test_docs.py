@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vnet import share
 from vnet.cli import VERBS, docs
 from vnet.cuts.cut import KINDS, cut
 from vnet.cuts.observe import MATCHES
@@ -23,6 +24,15 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert (REPO / "docs/commands.md").read_text(encoding="utf-8") == docs.document(), (
         "python -m vnet.cli.docs > docs/commands.md"
     )
+
+
+def test_completions_and_man_pages_are_up_to_date() -> None:
+    """They are written from the parsers."""
+    root = REPO / "share"
+    found = {
+        str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in root.rglob("*") if path.is_file()
+    }
+    assert found == share.files(), "python -m vnet.share"
 
 
 def test_the_readme_lists_every_command_once() -> None:

@@ -40,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         from vnet import exec as run_in
 
         return run_in.main(words)
+    if verb == "_names":  # what completions ask for
+        from vnet.share import names
+
+        return names.main(words)
     if verb not in VERBS:
         return _usage(verb, words)
     return run(verb, words)

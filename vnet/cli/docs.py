@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 
-from vnet.cli import VERBS, parser
+from vnet.cli import VERBS
 from vnet.cli.exec_help import TEXT
+from vnet.share.grammar import common, module, own
 
 INTRO = """\
 # Commands
@@ -38,34 +38,19 @@ carries words. Colour is used on a terminal only, and never where `NO_COLOR` is 
 def document() -> str:
     """Write the page."""
     verbs = [(f"[`vnet-{verb}`](#vnet-{verb})", what) for verb, (_, what) in VERBS.items()]
-    common = [_row(action) for action in _common()]
-    head = INTRO.format(verbs=_table("command", "does", verbs), options=_table("option", "meaning", common))
+    shared = [_row(action) for action in common()]
+    head = INTRO.format(verbs=_table("command", "does", verbs), options=_table("option", "meaning", shared))
     return "\n".join((head, *(_verb(verb) for verb in VERBS)))
-
-
-def _common() -> list[argparse.Action]:
-    """Find what `vnet.cli.parser` gives to every verb."""
-
-    class Bare:
-        """A verb that takes nothing of its own."""
-
-        @staticmethod
-        def arguments(_: argparse.ArgumentParser) -> None:
-            """Add nothing."""
-
-    return parser("", Bare)._actions
 
 
 def _verb(verb: str) -> str:
     """Write the section of one verb."""
     if verb == "exec":  # it reads its own words, and has no parser
         return f"## vnet-exec\n\n{_code(TEXT)}"
-    module = import_module(VERBS[verb][0])
-    known = {action.dest for action in _common()}
-    own = [action for action in parser(verb, module)._actions if action.dest not in known]
-    usage = " ".join((f"vnet-{verb}", *(_usage(action) for action in own)))
-    rows = _table("option", "meaning", [_row(action) for action in own])
-    return "\n\n".join((f"## vnet-{verb}", _code(usage), _text(module.__doc__ or ""), rows)) + "\n"
+    actions = own(verb)
+    usage = " ".join((f"vnet-{verb}", *(_usage(action) for action in actions)))
+    rows = _table("option", "meaning", [_row(action) for action in actions])
+    return "\n\n".join((f"## vnet-{verb}", _code(usage), _text(module(verb).__doc__ or ""), rows)) + "\n"
 
 
 def _row(action: argparse.Action) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, help="repeat a random choice")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--json", action="store_true", help="print the cut as JSON")
-    parser.add_argument("kind", metavar="KIND", help="disjoint, split, isolate, ... see above")
+    parser.add_argument("kind", metavar="KIND", help="disjoint, split, isolate, ...: see the examples")
     parser.add_argument("words", nargs="*", metavar="NODE", help="guests, in groups that -- separates")
 
 

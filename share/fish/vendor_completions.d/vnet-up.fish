@@ -1,0 +1,46 @@
+# Completions of vnet-up for fish. Written by `python -m vnet.share` from the commands' own parsers: change it there.
+
+# Ask vnet for names, of the lab that -n or -f on the command line mean.
+function __vnet_names
+    set -l words (commandline -opc)
+    set -l program (string replace -r 'vnet[a-z-]*$' vnet -- $words[1])
+    command -q $program; or set program vnet
+    set -l given
+    for option in -n -f
+        set -l at (contains -i -- $option $words); and set -q words[(math $at + 1)]
+        and set -a given $option $words[(math $at + 1)]
+    end
+    command $program _names $argv[1] $given 2> /dev/null
+end
+
+# Tell whether so many words that are no options were given; the first argument lists the options that take a value.
+function __vnet_given
+    set -l words (commandline -opc)
+    set -l open ''
+    set -l given
+    for word in $words[2..-1]
+        if contains -- $word (string split ' ' -- $argv[1])
+            set open $word
+        else if test -n "$open"
+            set open ''
+        else if not string match -q -- '-*' $word
+            set -a given $word
+        end
+    end
+    test (count $given) $argv[2] $argv[3]
+end
+
+complete -c vnet-up -f
+complete -c vnet-up -s h -l help -d 'show this help message and exit'
+complete -c vnet-up -s f -r -F -d 'the project\'s settings; default: vnet.toml here or above'
+complete -c vnet-up -s n -x -a '(__vnet_names labs)' -d 'the lab\'s name; default: what the settings say'
+complete -c vnet-up -s q -d 'say nothing but errors'
+complete -c vnet-up -s v -d 'show each command before it runs'
+complete -c vnet-up -l debug -d 'show a traceback with an error'
+complete -c vnet-up -l version -d 'show program\'s version number and exit'
+complete -c vnet-up -l host-ip -x -d 'the host\'s address; default 172.18.255.1'
+complete -c vnet-up -l dry-run -d 'print the commands, run none'
+complete -c vnet-up -l no-iptables -d 'leave the host\'s firewall alone'
+complete -c vnet-up -l owner -x -d 'the process it is for; see vnet-down --orphans'
+complete -c vnet-up -l json -d 'print what is up then, as vnet-status --json'
+complete -c vnet-up -n '__vnet_given "-f -n --host-ip --owner" -ge 0' -x -a '(__vnet_names settings)'
