@@ -20,7 +20,17 @@ EVE = {
 ALICE = EVE | {
     "uid": 3001, "gid": 3001, "interface": "vnet", "host_ip": "172.18.255.1", "bridges": "172.18.192.0/19"
 }  # fmt: skip
-HOST = {"closes": True, "mends": False, "namespaces": True, "link": True, "folder": False, "mark": "", "relied": False}
+HOST = {
+    "closes": True,
+    "mends": False,
+    "namespaces": True,
+    "link": True,
+    "folder": False,
+    "mark": "",
+    "relied": False,
+    "bridged": False,
+    "tables": [],
+}
 
 
 def rule(python: str) -> str:
