@@ -281,7 +281,7 @@ def test_inside(pytester: pytest.Pytester) -> None:
 def test_signals_reach_the_command(pytester: pytest.Pytester) -> None:
     """Whatever stands in front of it, also where it is root in the lab, and when its time is over."""
     text = """
-    import subprocess
+    import os, subprocess
 
     @pytest.mark.vnet(guests=["a"])
     def test_it(lab):
@@ -293,8 +293,14 @@ def test_signals_reach_the_command(pytester: pytest.Pytester) -> None:
             process.terminate()
             assert process.communicate(timeout=10) == ("told\\n", None)
             assert process.returncode == 7
-        with pytest.raises(subprocess.TimeoutExpired):
-            guest.run(["sleep", "1000"], timeout_s=0.1)
+            process = guest.popen("sh", "-c", "echo $$; exec sleep 1000", root=root, stdout=-1, text=True)
+            pid = process.stdout.readline().strip()
+            process.kill()
+            assert process.communicate(timeout=10) == ("", None)
+            assert not os.path.exists(f"/proc/{pid}")
+        for limit_s in (0.1, 0.5):  # before it is there, and after
+            with pytest.raises(subprocess.TimeoutExpired):
+                guest.run(["sleep", "1000"], timeout_s=limit_s)
         assert lab.status()["guests"][0]["pids"] == []
     """
     run(pytester, _dedent(text)).assert_outcomes(passed=1)

@@ -17,8 +17,8 @@ START_S = 5.0
 class Process(subprocess.Popen[Any]):
     """A subprocess.Popen that can signal a command behind sudo.
 
-    Where all rights come from sudo, the process is sudo itself: it is root's, and the caller may not signal it. The
-    command is below it, and is the caller's own again; one that is root in the lab is signalled by a root in there.
+    Where all rights come from sudo, the process is sudo itself. Killed, it would leave the command behind, which is below
+    it and the caller's own again; one that is root in the lab is signalled by a root in there.
     """
 
     def __init__(self, argv: Sequence[str], as_root: Sequence[str], **options: Any) -> None:
@@ -28,10 +28,10 @@ class Process(subprocess.Popen[Any]):
 
     def send_signal(self, sig: int) -> None:
         """Signal the command."""
-        try:
-            super().send_signal(sig)
-        except PermissionError:
+        if _name(self.pid) == "sudo" and self.poll() is None:
             self._signal_below(sig)
+        else:
+            super().send_signal(sig)
 
     def _signal_below(self, sig: int) -> None:
         """Signal the first process below sudo that is not sudo; wait until there is one."""
