@@ -246,7 +246,7 @@ def _many(box: Box, times: int) -> None:
 
 def test_down_and_up_follow_each_other_quickly(box: Box) -> None:
     """No up meets what the down before it left."""
-    _many(box, 8)
+    _many(box, 5)
 
 
 @pytest.mark.long

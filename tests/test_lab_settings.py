@@ -99,25 +99,25 @@ ip = "172.18.127.253"
 """
 
 
-def test_other_networks(box: Box) -> None:
+def test_other_networks(shop: Box) -> None:
     """Other bridges, a wider network of guests, another interface and a large MTU, of every link."""
-    with standing(box, f"{WIDE}ports = {{ 8000 = 8000 }}\n"):
+    with standing(shop, f"{WIDE}ports = {{ 8000 = 8000 }}\n"):
         for node in ("gateway", "bridge", "web"):
-            links = json.loads(inside(box, node, "ip", "-j", "link").stdout)
+            links = json.loads(inside(shop, node, "ip", "-j", "link").stdout)
             assert {link["mtu"] for link in links if link["ifname"] != "lo"} == {9000}, node
-        assert json.loads(box.run("ip", "-j", "link", "show", "dev", "lab0").stdout)[0]["mtu"] == 9000
-        assert addresses(inside(box, "gateway", "ip", "-j", "address").stdout)["x1"] == ["10.64.0.1/30"]
-        assert addresses(inside(box, "far", "ip", "-j", "address").stdout)["eth0"] == ["172.18.127.253/17"]
-        assert default_route(inside(box, "far", "ip", "-j", "route").stdout) == "172.18.127.254"
-        assert pings(box, "web", "far", "bridge", "gateway", "host", SITE) == []
+        assert json.loads(shop.run("ip", "-j", "link", "show", "dev", "lab0").stdout)[0]["mtu"] == 9000
+        assert addresses(inside(shop, "gateway", "ip", "-j", "address").stdout)["x1"] == ["10.64.0.1/30"]
+        assert addresses(inside(shop, "far", "ip", "-j", "address").stdout)["eth0"] == ["172.18.127.253/17"]
+        assert default_route(inside(shop, "far", "ip", "-j", "route").stdout) == "172.18.127.254"
+        assert pings(shop, "web", "far", "bridge", "gateway", "host", SITE) == []
         for target in ("far", "host"):
-            inside(box, "web", "ping", "-c1", "-W2", "-M", "do", "-s", "8972", target)
-        server = serve(box, "far", "tcp", 8000)
-        assert ask(box, "host", "tcp", GATEWAY, 8000) == f"far {HOST}"
+            inside(shop, "web", "ping", "-c1", "-W2", "-M", "do", "-s", "8972", target)
+        server = serve(shop, "far", "tcp", 8000)
+        assert ask(shop, "host", "tcp", GATEWAY, 8000) == f"far {HOST}"
         end(server)
-        home = box.project.rpartition("/")[0]
+        home = shop.project.rpartition("/")[0]
         for name in ("second", "third"):
-            box.write(f"../{name}/vnet.toml", WIDE)
-        box.vnet("up", cwd=f"{home}/second")
-        full = box.vnet("up", cwd=f"{home}/third", check=False)
+            shop.write(f"../{name}/vnet.toml", WIDE)
+        shop.vnet("up", cwd=f"{home}/second")
+        full = shop.vnet("up", cwd=f"{home}/third", check=False)
         assert (full.returncode, "networks.bridges: all 2 labs" in full.stderr) == (2, True)
