@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
-from vnet.command import HOST, Action, Command, Maker, Script, Stages, Write
+from vnet.command import HOST, Action, Command, Maker, Stages, Write
 from vnet.errors import CommandError
 from vnet.kernel import namespace
+from vnet.kernel.jobs import Job, jobs
 from vnet.kernel.path import PATH, tool
 
 #: What tools get to see of the environment: nothing of the caller's (LD_PRELOAD, BASH_ENV).
@@ -50,16 +51,6 @@ STACKED = re.compile(f'Cannot remove namespace file "{PINS}/([^"/]+)": Device or
 def pin(netns: str) -> str:
     """Tell where a network namespace is pinned."""
     return f"{PINS}/{netns}"
-
-
-class Job(NamedTuple):
-    """Settings to write in a network namespace, then one process to start there for some commands; `argv` may be empty."""
-
-    netns: str
-    writes: tuple[Write, ...] = ()
-    argv: tuple[str, ...] = ()
-    stdin: str = ""
-    commands: tuple[Command, ...] = ()
 
 
 class Running(NamedTuple):
@@ -200,64 +191,11 @@ def run(stages: Stages, *, down: bool = False) -> list[str]:
     for stage in stages:
         pool = _Pool(down=down)
         with _children_wait():
-            pool.run([_jobs(script, down=down) for script in stage if script])
+            pool.run([jobs(script, down=down) for script in stage if script])
         if pool.errors and not down:
             raise CommandError("\n".join(pool.errors))
         errors += pool.errors
     return errors
-
-
-def _jobs(script: Script, *, down: bool) -> Iterator[Job]:
-    """Join neighbours of one namespace: settings with the process behind them, `ip` commands into batches."""
-    writes: list[Write] = []
-    batch: list[Command] = []
-    for action in script:
-        if isinstance(action, Maker):
-            raise TypeError(action)
-        if (writes or batch) and not _joins(action, writes, batch):
-            yield _job(writes, batch, down=down)
-            writes, batch = [], []
-        if isinstance(action, Write):
-            writes.append(action)
-        else:
-            batch.append(action)
-    if writes or batch:
-        yield _job(writes, batch, down=down)
-
-
-def _joins(action: Command | Write, writes: list[Write], batch: list[Command]) -> bool:
-    """Tell whether an action can go into one job with those before it."""
-    if batch and not (isinstance(action, Command) and action.argv[0] == batch[0].argv[0] == "ip"):
-        return False
-    if _is_pin(action):
-        return True
-    if writes or not all(map(_is_pin, batch)):
-        return action.netns == _netns(writes, batch)
-    return all(action.netns != pin.argv[-1] for pin in batch)  # it can't be entered before it is there
-
-
-def _is_pin(action: Command | Write) -> bool:
-    """Tell whether an action makes or deletes a pin, which ip-netns(8) does wherever it is."""
-    return isinstance(action, Command) and action.argv[:2] == ("ip", "netns")
-
-
-def _netns(writes: list[Write], batch: list[Command]) -> str:
-    """Tell where the actions of a job are to be done."""
-    actions: list[Command | Write] = [*writes, *batch]
-    return next((each.netns for each in actions if not _is_pin(each)), HOST)
-
-
-def _job(writes: list[Write], commands: list[Command], *, down: bool) -> Job:
-    """Make one process of several `ip` commands; a word with a blank in it could be a command more, and is refused."""
-    netns = _netns(writes, commands)
-    if not commands or commands[0].argv[0] != "ip":
-        argv, stdin = (commands[0].argv, commands[0].stdin) if commands else ((), "")
-        return Job(netns, tuple(writes), argv, stdin, tuple(commands))
-    force = ("-force",) if down else ()
-    lines = "".join(f"{' '.join(command.argv[1:])}\n" for command in commands)
-    if len(lines.split()) != sum(len(command.argv) - 1 for command in commands):
-        raise ValueError(f"{lines!r:.80}: a blank in a word")
-    return Job(netns, tuple(writes), ("ip", *force, "-batch", "-"), lines, tuple(commands))
 
 
 class _Pool:
@@ -317,7 +255,7 @@ class _Pool:
         pid, status = self.wait()
         done = self.running.pop(pid)
         said = _read(done.output)
-        for error in _failures(done.job, os.waitstatus_to_exitcode(status), said):
+        for error in done.job.failures(os.waitstatus_to_exitcode(status), said):
             self._note(error)
         return done.rest if status == 0 or self.down else None
 
@@ -342,7 +280,7 @@ def _inside(job: Job) -> Iterator[None]:
                 _write(each)
             yield
     except OSError as error:
-        raise CommandError(f"{_name(job)}: {error.strerror}: {error.filename}") from None
+        raise CommandError(f"{job}: {error.strerror}: {error.filename}") from None
 
 
 def _spawn(job: Job, actions: list[tuple[int, int, int]]) -> int:
@@ -356,30 +294,6 @@ def _read(fd: int) -> str:
     os.lseek(fd, 0, os.SEEK_SET)
     with os.fdopen(fd, "rb") as file:
         return file.read().decode(errors="replace").strip()
-
-
-def _name(job: Job) -> str:
-    """Name a process for a message."""
-    argv = job.commands[0].argv if len(job.commands) == 1 else job.argv
-    what = " ".join(argv) or " ".join(each.key for each in job.writes)
-    return f"{what}{' in ' + job.netns if job.netns else ''}"
-
-
-def _failures(job: Job, status: int, said: str) -> Iterator[str]:
-    """Tell what failed in a process: for a batch each line that did, as `ip` counts them."""
-    if status == 0:
-        return
-    message: list[str] = []
-    for line in said.splitlines():
-        head, _, number = line.rpartition(":")
-        if job.commands and head == "Command failed -" and number.isdigit():
-            command = job.commands[min(int(number), len(job.commands)) - 1]
-            yield f"{' '.join(command.argv)}{' in ' + job.netns if job.netns else ''}: {' '.join(message)}"
-            message = []
-        else:
-            message.append(line)
-    if message or "Command failed -" not in said:
-        yield f"{_name(job)}: exit status {status}: {' '.join(message)}"
 
 
 def unstack(error: str) -> bool:
@@ -412,7 +326,7 @@ def capture(argv: tuple[str, ...], netns: str = HOST, *, may_fail: bool = False)
         pid, status = pool.wait()
     said = _read(pool.running.pop(pid).output)
     if status and not may_fail:
-        raise CommandError(f"{_name(job)}: exit status {os.waitstatus_to_exitcode(status)}: {said}")
+        raise CommandError(f"{job}: exit status {os.waitstatus_to_exitcode(status)}: {said}")
     return "" if status else said
 
 
