@@ -19,7 +19,7 @@ need = missing=(); for each in $(1); do \
 	if (( $${\#missing[@]} )); then $(SUDO) apt-get update -qq && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
 
-.PHONY: help up down test test-long check fmt shell bench bench-docs tools test-tools bench-tools
+.PHONY: help up down test test-long check fmt shell faults bench bench-docs tools test-tools bench-tools
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,10 @@ fmt: .venv/.dev  ## format the code
 
 shell: test-tools .venv/.dev  ## a shell on a simulated machine, to play in
 	$(BIN)/python tests/shell.py
+
+faults: test-tools .venv/.dev  ## kill, fail and meddle with vnet at every place, hours long; FAULTS="--way root --every 10"
+	$(BIN)/python tests/faults/campaign.py $(FAULTS)
+	$(BIN)/python tests/faults/storm.py
 
 bench: test-tools bench-tools .venv/.bench  ## measure vnet beside its rivals; BENCH="up data" QUICK=yes RUNS=9
 	$(BIN)/python bench/run.py $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS)) $(BENCH)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from conftest import Box, need_root
 from faults.campaign import Tally, events_of, one, prepare
-from faults.meddle import MEDDLES, recovers
+from faults.meddle import MEDDLES, cut_off, recovers
 from faults.storm import clean, storm
-from faults.verbs import VERBS, Bench
+from faults.verbs import EDITED, VERBS, Bench
 from machine import INTERNET_IP, Machine
 from snapshot import assert_same
 
@@ -62,7 +62,8 @@ def test_killed_after_each_change(name: str) -> None:
         points = kill_points(events)
         assert points
         for turn, n in enumerate(points):
-            one(bench, VERBS[name], "kill", {"act": "kill", "n": n}, tally, down=turn % 8 == 7)
+            down = turn % 8 == 7 or (name == "first up" and turn % 4 > 0)
+            one(bench, VERBS[name], "kill", {"act": "kill", "n": n}, tally, down=down)
         assert tally.wrong == []
         assert tally.missed <= tally.runs // 10
 
@@ -76,6 +77,41 @@ def test_meddled_with(way: str) -> None:
             if turn % 3 == WAYS.index(way):
                 wrong += recovers(bench, name, down=turn % 2 == 1)
         assert wrong == []
+
+
+@pytest.mark.parametrize("record", ["labs/project/record.json", "gateway.json"])
+def test_a_record_cut_off(record: str) -> None:
+    """At some of its bytes; the campaign does it at every one."""
+    for bench in _bench("root"):
+        bench.go("lab")
+        size = int(bench.world.sh(f"stat -c %s /run/vnet/0/{record}"))
+        for at in (0, 1, size // 2, size - 1):
+            assert cut_off(bench, record, at) == []
+
+
+def test_a_full_disk_and_one_that_is_read_only() -> None:
+    """What can't be written down is not begun, and said; the lab runs on, and can be taken down all the same."""
+    for bench in _bench("userns"):
+        world, run = bench.world, "/run/vnet/3001"
+        bench.go("lab")
+        world.sh(
+            f"mkdir /root/kept; mount -n -t tmpfs -o size=128k,mode=700,uid=3001,gid=3001 full /root/kept; cp -a {run}/. /root/kept"
+        )
+        world.sh(f"mount -n --bind /root/kept {run}")
+        world.sh(f"dd if=/dev/zero of={run}/filler bs=1k 2>/dev/null; true")
+        bench.text = EDITED
+        world.settings(EDITED)
+        for trouble, words in (("true", "No space left"), (f"mount -n -o remount,ro {run}", "Read-only")):
+            world.sh(trouble)
+            told = world.verb("up")
+            assert (told["status"], words in told["said"], "can't be written" in told["said"]) == (1, True, True), told
+            assert world.do("works", names=["a", "b", "c"], ports=[8000]) == []
+        world.sh(f"mount -n -o remount,rw {run}")
+        assert world.verb("down")["status"] == 0
+        world.sh(f"rm {run}/filler")
+        assert bench.recover_up() == []
+        world.sh(f"umount -n {run}; rm -r {run}/*; cp -a /root/kept/. {run}; umount -n /root/kept; rmdir /root/kept")
+        assert bench.recover_down() == []
 
 
 DOCKER = """

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from faults import meddle
 from faults.verbs import VERBS, Bench, Verb
 from faults.world import WAYS
 
@@ -36,7 +37,7 @@ SHAMS = {
     "hang": "exec sleep 1000",
 }
 ERRNOS = ("EPERM", "EIO", "ENOSPC", "EROFS", "ENOENT")
-ACTS = ("kill", "main", "python", "random", *SIGNALS, "stop", *SHAMS, *(f"call {name}" for name in ERRNOS))
+ACTS = ("meddle", "kill", "main", "python", "random", *SIGNALS, "stop", *SHAMS, *(f"call {name}" for name in ERRNOS))
 #: Only each N-th point of these: what they find depends less on the very point.
 SHARES = {"main": 2, "TERM": 4, "INT": 6, "HUP": 6, "stop": 2, **{f"call {name}": 6 for name in ERRNOS}}
 #: Where the runner's time limit of a process is set shorter for tools that hang.
@@ -181,6 +182,12 @@ def run(way: str, options: argparse.Namespace, log: TextIO) -> None:
     try:
         for act in options.act or ACTS:
             bench.renew()
+            if act == "meddle":
+                prepare(bench)
+                runs, wrong = meddle.campaign(bench, options.every)
+                tally = Tally(points=runs, runs=runs, broken=len(wrong), wrong=wrong)
+                print(json.dumps({"way": way, "verb": "", "act": act, **asdict(tally)}), file=log, flush=True)
+                continue
             prepare(bench, short=act == "hang")
             every = options.every * SHARES.get(act, 1)
             for verb in (VERBS[name] for name in options.verb or VERBS):
@@ -207,7 +214,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             for head in heads:
                 into[head] += row[head]
     lines = [f"{'fault':<12} {'way':<7}" + "".join(f"{head:>9}" for head in heads)]
-    for (act, way), into in sorted(sums.items(), key=lambda item: (item[0][0] == "all", item[0])):
+    order = {act: number for number, act in enumerate((*ACTS, "all"))}
+    for (act, way), into in sorted(sums.items(), key=lambda item: (order[item[0][0]], item[0][1])):
         lines.append(f"{act:<12} {way:<7}" + "".join(f"{into[head]:>9}" for head in heads))
     return "\n".join(lines)
 

@@ -62,3 +62,27 @@ def recovers(bench: Bench, name: str, *, down: bool) -> list[str]:
     if not down and not wrong:
         wrong = bench.recover_down()
     return [f"{bench.way}: {name}, then {'down' if down else 'up, down'}: {line}" for line in wrong]
+
+
+def cut_off(bench: Bench, record: str, at: int) -> list[str]:
+    """Cut a record of a standing lab off behind a number of bytes, recover, and tell what was wrong."""
+    bench.go("lab")
+    bench.world.sh(f"truncate -s {at} /run/vnet/{bench.world.uid}/{record}")
+    wrong = bench.recover_down() if at % 2 else bench.recover_up()
+    return [f"{bench.way}: {record} cut off at {at}: {line}" for line in wrong]
+
+
+def campaign(bench: Bench, every: int) -> tuple[int, list[str]]:
+    """Do all of it, and cut the records off at each byte; gives the number of runs, and what was wrong."""
+    wrong, runs = list[str](), 0
+    for name in MEDDLES:
+        for down in (False, True):
+            wrong += recovers(bench, name, down=down)
+            runs += 1
+    for record in ("labs/project/record.json", "gateway.json"):
+        bench.go("lab")
+        size = int(bench.world.sh(f"stat -c %s /run/vnet/{bench.world.uid}/{record}"))
+        for at in range(0, size, every):
+            wrong += cut_off(bench, record, at)
+            runs += 1
+    return runs, wrong

@@ -223,6 +223,8 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     lab, labs = wanted.lab, context.labs(record.lab.gateway)
     seen = plan.Seen(**labs.ask("lab", lab=record.lab, known=record.inodes))
     todo = plan.changes(lab, record, seen)
+    if todo.gone:  # what can't be written down is not begun
+        context.records.write_lab(record.with_guests(frozenset(todo.gone), "removing"))
     record, errors = guests_down(context, record, todo.gone)
     if any(record.lab.guest(name) for name in todo.gone):
         _raise(errors)

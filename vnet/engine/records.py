@@ -223,6 +223,8 @@ class Records:
         with _writing(path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             with os.fdopen(fd, "wb") as file:
+                if text:
+                    os.posix_fallocate(fd, 0, len(text.encode()))  # where the disk is full, the old text stays
                 file.write(text.encode())
                 file.truncate()
 
