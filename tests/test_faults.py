@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 
 import pytest
 from conftest import Box, need_root
-from faults.campaign import Tally, events_of, one, prepare
+from faults.campaign import ACTS, Tally, events_of, one, prepare
 from faults.meddle import MEDDLES, cut_off, recovers
 from faults.storm import clean, storm
 from faults.verbs import EDITED, VERBS, Bench
-from machine import INTERNET_IP, Machine
+from machine import INTERNET_IP, REPO, Machine
 from snapshot import assert_same
 
 pytestmark = pytest.mark.skipif(
@@ -160,3 +161,13 @@ def test_a_storm() -> None:
         ends, wrong = storm(bench.world, 12, 10, seed=1)
         assert wrong + clean(bench.world) == []
         assert sum(ends.values()) > 12
+
+
+def test_the_page_of_promises_names_tests_that_exist() -> None:
+    """And the kinds of faults that the campaign knows."""
+    page = (REPO / "docs/reliability.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (REPO / "tests").glob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", page) if f"def {name}(" not in tests] == []
+    kinds = re.findall(r"`([^`]+)`", " ".join(re.findall(r"kinds? ([^|]*)", page)))
+    assert [kind for kind in kinds if kind not in ACTS and not kind.startswith("test_")] == []
+    assert [path for path in re.findall(r"`(tests/[\w/.]+)`", page) if not (REPO / path).exists()] == []
