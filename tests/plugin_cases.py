@@ -100,7 +100,7 @@ def test_a_failed_tests_lab_is_kept(pytester: pytest.Pytester) -> None:
     {MARK}
     def test_it(lab, word):
         with open("names", "a") as file:
-            file.write(lab.name + "\\n")
+            file.write(f"{{lab.name}} {{lab.file}}\\n")
         lab.guest("a").popen("sleep", "1000")
         lab.guest("b").exec("ping", "-c1", "-W2", "-p", "766e6574", "a")
         assert word != "1.2.3.4"
@@ -109,7 +109,9 @@ def test_a_failed_tests_lab_is_kept(pytester: pytest.Pytester) -> None:
     options = ("--vnet-keep=failed", "--vnet-pcap=packets", "-n2")
     result = pytester.runpytest_subprocess("-Werror", *options, timeout=120)
     result.assert_outcomes(passed=3, failed=1)
-    names = (pytester.path / "names").read_text(encoding="utf-8").split()
+    words = (pytester.path / "names").read_text(encoding="utf-8").split()
+    names, files = words[::2], words[1::2]
+    assert [file for file in files if Path(file).parent.exists()] == []
     (name,) = labs() & set(names)
     assert (len(set(names)), "1-2-3-4" in name) == (4, True)
     assert all(file.read_bytes().count(b"vnet" * 8) == 2 for file in (pytester.path / "packets").iterdir())

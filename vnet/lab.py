@@ -143,11 +143,11 @@ class Lab(api.Lab):
             call("down", "-q", "-n", self.name)
         finally:
             _bury(self.name)
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._forget_settings()
 
     def keep(self) -> None:
         """Let it stand when this process ends: it is nobody's from now on."""
+        self._forget_settings()
         records = Records(caller())
         if not records.exist():
             return
@@ -155,6 +155,11 @@ class Lab(api.Lab):
             record = records.lab(self.name)
             if record:
                 records.write_lab(record._replace(owner=""))
+
+    def _forget_settings(self) -> None:
+        """Remove what was written for this lab alone: all that is needed to take it away is in its record."""
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def partition(self, kind: str, *words: str | Sequence[str], for_s: float | None = None,
                   seed: int | None = None) -> Partition:  # fmt: skip
