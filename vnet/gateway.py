@@ -59,18 +59,29 @@ class GatewayStep(NamedTuple):
         )
 
     def _filter(self) -> str:
-        """Labs reach the outside; what was forwarded reaches labs; labs never reach each other."""
+        """Labs reach the outside; what was forwarded reaches labs; labs never reach each other.
+
+        From the host's side only the host itself gets in, also while somebody has taken the host's own rules away.
+        """
         rules = (
+            *self._from_host("INPUT", f"-s {self.gateway.host_ip}/32 ", "-j ACCEPT"),
+            *self._from_host("INPUT", "", iptables.ANSWERS),
+            *self._from_host("INPUT", "", "-j DROP"),
             f"-A FORWARD {iptables.ANSWERS}",
             f"-A FORWARD -s {self.gateway.bridges} -o vnet_guest -j ACCEPT",
             f"-A FORWARD {iptables.FORWARDED}",
         )
         return iptables.table("filter", ("INPUT ACCEPT", "FORWARD DROP", "OUTPUT ACCEPT"), rules)
 
+    def _from_host(self, chain: str, source: str, target: str) -> tuple[str, ...]:
+        """Write a rule for what comes by the link to the host; whoever keeps vnet from the host's firewall opens it himself."""
+        return (f"-A {chain} {source}-i vnet_guest {target}",) if self.gateway.iptables else ()
+
     def _nat(self) -> str:
         """Labs go out with the gateway's address, to each other's forwarded ports as well."""
         gateway = self.gateway
         rules = (
+            *self._from_host("PREROUTING", f"! -s {gateway.host_ip}/32 ", "-j RETURN"),
             f"-A PREROUTING -d {gateway.ip}/32 -j FORWARDS",
             f"-A OUTPUT -d {gateway.ip}/32 -j FORWARDS",
             "-A POSTROUTING -o vnet_guest -j MASQUERADE",

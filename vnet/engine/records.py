@@ -244,7 +244,9 @@ class Records:
     def _read(self, path: str, kind: type) -> Any:
         """Read a record; one of another boot is none."""
         try:
-            with open(path, encoding="utf-8") as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
+                if os.fstat(file.fileno()).st_uid not in (seen_as(self.uid), 65534):
+                    raise ValueError(f"it is not uid {self.uid}'s")
                 data = json.load(file)
             if data.pop("boot") != boot_id():
                 return None

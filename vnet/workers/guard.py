@@ -111,8 +111,8 @@ class Guard:
     def _check_state(self, step: StateStep) -> None:
         """Refuse to give away a folder that is not his already, or is no folder."""
         self._check_caller(step.uid, step.gid)
-        for path, owner in ((RUN, 0), (state_folder(step.uid), step.uid)):
-            _check_folder(path, owner)
+        _check_folder(RUN, 0)
+        _check_folder(state_folder(step.uid), step.uid, 0)  # root's until it is given away
 
     def _check_link(self, gateway: Gateway, *, mine: bool) -> None:
         """Refuse an interface that somebody else made: a link that has his mark has vnet's hardware address, too."""
@@ -151,13 +151,13 @@ def _refuse(wrong: bool, why: str) -> None:
         raise CommandError(f"refused: {why}")
 
 
-def _check_folder(path: str, owner: int) -> None:
-    """Refuse what is there and is not a real folder of its owner's that nobody else can write."""
+def _check_folder(path: str, owner: int, *others: int) -> None:
+    """Refuse what is there and is not a real folder of its owner's (or of `others`) that nobody else can write."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         return
-    good = stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o022
+    good = stat.S_ISDIR(found.st_mode) and found.st_uid in (owner, *others) and not found.st_mode & 0o022
     _refuse(not good, f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
 
 
