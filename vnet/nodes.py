@@ -15,6 +15,7 @@ class Node:
 
     def __init__(self, folder: str, lab: str, name: str) -> None:
         """Find a node by name; with no lab, the gateway."""
+        _check(folder)
         self.folder = f"{folder}/labs/{lab}" if lab else folder
         if not lab and not os.path.exists(f"{folder}/nodes"):
             raise NotUpError("the gateway is not up; vnet-up brings it up, with a lab")
@@ -23,6 +24,17 @@ class Node:
         if name not in rows:
             raise NotUpError(f"{name}: not a node of the lab {lab}; its nodes are {' '.join(rows)}")
         self.netns, self.ip = rows[name]
+
+
+def _check(folder: str) -> None:
+    """Refuse a folder of records that somebody else could have written, as `Records.exist` does."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return
+    owner = os.path.basename(folder)
+    if found.st_mode & 0o170022 != 0o040000 or found.st_uid not in (os.geteuid(), int(owner), 65534):
+        raise VnetError(f"{folder}: not a folder of uid {owner} that nobody else can write; remove it as root")
 
 
 def node_of(folder: str, lab: str, name: str) -> Node:

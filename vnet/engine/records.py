@@ -248,6 +248,8 @@ class Records:
                 if os.fstat(file.fileno()).st_uid not in (seen_as(self.uid), 65534):
                     raise ValueError(f"it is not uid {self.uid}'s")
                 data = json.load(file)
+            if not isinstance(data, dict):
+                raise ValueError("it is no table")
             if data.pop("boot") != boot_id():
                 return None
             if data.pop("schema") != SCHEMA:
@@ -255,7 +257,7 @@ class Records:
             return decode(kind, data)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             raise VnetError(f"{path}: the record can't be read: {error}") from None
 
     def _write(self, path: str, record: object) -> None:
