@@ -143,8 +143,9 @@ def test_what_is_no_request_is_refused(eve: Box) -> None:
 def test_she_can_be_served(eve: Box) -> None:
     """The rule is enough for all verbs as oneself. What her gateway is called she can't change afterwards."""
     eve.vnet("up", "-n", "trial", "--host-ip", "172.18.255.5", check=False)  # alice has the interface
-    toml = '[host]\nip = "172.18.255.5"\ninterface = "vnet2"\n[guests.web]\n[guests.app]\n'
+    toml = '[host]\nip = "172.18.255.5"\ninterface = "vnet2"\n[guests.web]\ncommand = "id -u"\n[guests.app]\n'
     eve.write("vnet.toml", toml)
+    assert "3003" in eve.vnet("run", "--mode", "wait-all-successful").stdout
     eve.vnet("up")
     assert inside(eve, "web", "id", "-u").stdout == "3003\n"
     inside(eve, "web", "ping", "-c1", "-W2", APP)

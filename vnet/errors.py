@@ -39,3 +39,8 @@ class CommandError(VnetError):
 
 class HookError(VnetError):
     """A hook raised, or can't be loaded; the text names file, hook and lab."""
+
+
+def plain(text: str) -> str:
+    r"""Write what no terminal should be sent as Python does (`\x1b`): a message is one line, and what it seems to be."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -15,7 +15,7 @@ if __name__ == "__main__":  # run by its path: the folder of the package is not 
 
 import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which take 3 ms
 
-from vnet.errors import NotUpError, UsageError, VnetError
+from vnet.errors import NotUpError, UsageError, VnetError, plain
 from vnet.kernel import namespace
 from vnet.nodes import Node, caller, find_lab, labs
 
@@ -173,10 +173,10 @@ def become(command: list[str], env: dict[str, str], who: str = "vnet-exec") -> i
     try:
         os.execvpe(command[0], command, env)  # noqa: S606
     except FileNotFoundError:
-        print(f"{who}: {command[0]}: command not found", file=sys.stderr)
+        print(f"{who}: {plain(command[0])}: command not found", file=sys.stderr)
         return NOT_FOUND
     except OSError as error:
-        print(f"{who}: {command[0]}: {error.strerror}", file=sys.stderr)
+        print(f"{who}: {plain(command[0])}: {error.strerror}", file=sys.stderr)
         return NOT_EXECUTABLE
 
 
@@ -244,7 +244,7 @@ def _tell(error: VnetError | OSError) -> int:
         words, status = str(error), error.status if error.status != 1 else FAILED
     else:
         words, status = f"{error.filename or 'the kernel'}: {error.strerror}", FAILED
-    print(f"vnet-exec: {words}", file=sys.stderr)
+    print(f"vnet-exec: {plain(words)}", file=sys.stderr)
     return status
 
 

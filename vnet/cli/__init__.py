@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from vnet.errors import UsageError, VnetError
+from vnet.errors import UsageError, VnetError, plain
 
 if TYPE_CHECKING:
     import argparse
@@ -46,14 +46,17 @@ def main(argv: list[str] | None = None) -> int:
         return names.main(words)
     if verb not in VERBS:
         return _usage(verb, words)
-    return run(verb, words)
+    return do(verb, words)
 
 
-def run(verb: str, words: list[str]) -> int:
+def do(verb: str, words: list[str]) -> int:
     """Parse the words of a verb and do it; every error ends here."""
     module = import_module(VERBS[verb][0])
     prepare = getattr(module, "prepare", list)
-    options = parser(verb, module).parse_intermixed_args(prepare(words))
+    made = parser(verb, module)
+    options = made.parse_intermixed_args(prepare(words))
+    if isinstance(options.file, list) or isinstance(options.lab, list):  # argparse makes an empty one of `-f--`
+        made.error("-f, -n: -- is no value")
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     try:
         from vnet.workers import signals
@@ -65,7 +68,7 @@ def run(verb: str, words: list[str]) -> int:
             raise
         for line in str(error).splitlines():
             head = f"\033[31mvnet-{verb}:\033[0m" if colour else f"vnet-{verb}:"
-            print(head, line, file=sys.stderr)
+            print(head, plain(line), file=sys.stderr)
         return error.status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -73,7 +76,7 @@ def run(verb: str, words: list[str]) -> int:
     except OSError as error:
         if options.debug:
             raise
-        print(f"vnet-{verb}: {error.filename or 'the kernel'}: {error.strerror}", file=sys.stderr)
+        print(f"vnet-{verb}: {plain(str(error.filename or 'the kernel'))}: {error.strerror}", file=sys.stderr)
         return VnetError.status
 
 
@@ -83,7 +86,14 @@ def parser(verb: str, module: Any) -> argparse.ArgumentParser:
 
     from vnet import __version__
 
-    made = argparse.ArgumentParser(
+    class Parser(argparse.ArgumentParser):
+        """Words its errors as all are."""
+
+        def error(self, message: str) -> NoReturn:
+            """Say what is wrong; a NUL is what `partition` puts before its own `--`."""
+            super().error(plain(message.replace("\0", "")))
+
+    made = Parser(
         prog=f"vnet-{verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
@@ -125,7 +135,7 @@ def _usage(verb: str, words: list[str]) -> int:
     if not verb and words[:1] in (["--help"], ["-h"]):
         print(text)
         return 0
-    print(f"vnet: {verb}: not a verb\n{text}" if verb else text, file=sys.stderr)
+    print(f"vnet: {plain(verb)}: not a verb\n{text}" if verb else text, file=sys.stderr)
     return UsageError.status
 
 
