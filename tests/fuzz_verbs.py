@@ -20,6 +20,7 @@ from vnet import cli
 PLACES = (
     "up -n {}", "up -n a {}", "up --host-ip {}", "up -f {}", "up -f{}", "up a {} -n b", "up --{}", "up --json={}", "up -n a -- {}",
     "down -n {} g", "down --{}", "down -f {} g", "status -n {}", "status {}", "status --json={}", "partition -n {} show",
+    "status --graph {}", "doctor {}",
     "partition {}", "partition isolate {}", "partition -n none isolate {}", "partition disjoint {} -- {}", "partition oneway a -- {}",
     "partition --for {} isolate a", "partition --seed {} one", "partition run {} id", "exec {} id", "exec -n {} web id",
     "exec -f {} web id", "exec --{} web id", "exec {}", "exec -- {} id", "run --mode {}",
@@ -38,7 +39,7 @@ VARIABLES = (
     "NO_COLOR",
 )
 #: Places where a good name would be taken, and asked for root's help: there only what can't be one is tried.
-MAKES = ("{}", "up --host-ip {}", "up -n {}", "up --{}", "up -n a {}", "up a {} -n b", "up -n a -- {}")
+MAKES = ("{}", "doctor {}", "up --host-ip {}", "up -n {}", "up --{}", "up -n a {}", "up a {} -n b", "up -n a -- {}")
 #: What there is nothing of: content to take nothing away, to tell of nothing, or to show help.
 CONTENT = ("down ", "status -n", "-{}", "--{}", "{}", "status {}", "exec --{}", "exec --{} web id", "up --{}", "down --{}",
            "up --json={}", "exec {}",

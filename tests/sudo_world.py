@@ -13,6 +13,10 @@ from lab_world import SHOP
 from machine import INSIDE, REPO, Machine
 from snapshot import assert_same
 
+from vnet.engine.codec import decode, encode
+from vnet.host import HostStep
+from vnet.model import Gateway
+
 EVE = {
     "uid": 3003, "gid": 3003, "way": "sudo", "interface": "vnet2", "host_ip": "172.18.255.5",
     "bridges": "172.19.0.0/19", "mtu": 1500, "iptables": True,
@@ -20,17 +24,6 @@ EVE = {
 ALICE = EVE | {
     "uid": 3001, "gid": 3001, "interface": "vnet", "host_ip": "172.18.255.1", "bridges": "172.18.192.0/19"
 }  # fmt: skip
-HOST = {
-    "closes": True,
-    "mends": False,
-    "namespaces": True,
-    "link": True,
-    "folder": False,
-    "mark": "",
-    "relied": False,
-    "bridged": False,
-    "tables": [],
-}
 
 
 def rule(python: str) -> str:
@@ -81,7 +74,8 @@ def step(name: str, way: str = "up", **fields: Any) -> dict[str, Any]:
 
 def host(way: str = "up", gateway: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     """Write a request for the host's step, of eve's gateway with some of its fields changed."""
-    return step("HostStep", way, gateway=EVE | (gateway or {}), **{**HOST, **fields})
+    known = encode(HostStep(decode(Gateway, EVE), closes=True))
+    return step("HostStep", way, **{**known, "gateway": EVE | (gateway or {}), **fields})
 
 
 def lab(gateway: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:

@@ -55,7 +55,8 @@ GUESTS = (
 LAB = Lab("shop", 7, "/home/me/shop/vnet.toml", GATEWAY, IPv4Network("172.18.0.0/24"), 1500, GUESTS)
 VALUES: tuple[Any, ...] = (
     StateStep(1000, 1000), HostStep(GATEWAY, closes=True), HostStep(GATEWAY._replace(way="userns"), closes=False, folder=True),
-    GatewayStep(GATEWAY), GatewayStep(GATEWAY._replace(way="userns")), ForwardsStep(GATEWAY, (Forward(Port(1, "tcp", 2), LAB.uplink),)),
+    GatewayStep(GATEWAY), GatewayStep(GATEWAY._replace(way="userns")),
+    ForwardsStep(GATEWAY, (Forward(Port(1, "tcp", 2), LAB.uplink),)),
     BridgeStep(LAB), BridgeForwardsStep(LAB), GuestsStep(LAB, ("web", "db")),
     CutStep(LAB, (Block(("web",), ("db",)),), "2026-11-24T20:00:00", 1, ("cut-2-to-x7x1", "cut-1")),
     GatewayRecord(GATEWAY, closes=True, state="up", lab="shop", hooks=("/home/me/hooks/a.py",)),

@@ -42,10 +42,10 @@ class Guest(NamedTuple):
     ports: tuple[Port, ...] = ()
 
     def check(self) -> None:
-        """Hold the name to the rules."""
+        """Hold the name to the rules; a guest of which only an address is known is called by it."""
         from vnet.config import checks
 
-        checks.guest_name(self.name)
+        checks.label(self.name)
 
 
 class Gateway(NamedTuple):

@@ -245,7 +245,7 @@ class Records:
         """Read a record; one of another boot is none."""
         try:
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
-                if os.fstat(file.fileno()).st_uid not in (seen_as(self.uid), 65534):
+                if os.fstat(file.fileno()).st_uid not in (0, seen_as(self.uid), 65534):
                     raise ValueError(f"it is not uid {self.uid}'s")
                 data = json.load(file)
             if not isinstance(data, dict):

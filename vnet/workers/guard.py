@@ -20,6 +20,7 @@ from vnet.engine import clash
 from vnet.engine.codec import decode, decode_again
 from vnet.errors import CommandError
 from vnet.host import (
+    BRIDGED,
     CLOSED_MARK,
     NETNS,
     NETNS_MARK,
@@ -63,7 +64,8 @@ class Guard:
         if way == "up":
             self._check_up(gateway, mine=mine)
             folder = step.folder and not os.path.exists(NETNS)
-            return step._replace(closes=_is_closed(), folder=folder, tables=tables.before())
+            bridged = os.path.exists(BRIDGED)
+            return step._replace(closes=_is_closed(), folder=folder, tables=tables.before(), bridged=bridged)
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
         old, relied = () if self._others() else tables.to_put_back(), bool(observe.relied())
         limited = step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old, relied=relied)
