@@ -1,6 +1,6 @@
 """Settings out of a random generator, each loaded; what is accepted is planned, and its commands are looked at. Nothing is run.
 
-PYTHONPATH=. python tests/fuzz_loader.py CASES [SEED]    print the figures; fail at the first case that breaks a promise
+PYTHONPATH=. python tests/fuzz_loader.py CASES [SEED [FIRST]]    print the figures; fail at the first case that breaks a promise
 
 The promises: settings that fit, or a SettingsError with one printable line for each mistake; no command started, no file
 written, nobody called; and in the commands of what was accepted no word that a user's text could have got into.
@@ -174,14 +174,14 @@ def one(dice: random.Random, root: Path) -> bool:
     return True
 
 
-def main(cases: int, seed: int = 1) -> None:
-    """Run so many cases, in a folder in memory."""
+def main(cases: int, seed: int = 1, first: int = 0) -> None:
+    """Run so many cases of a seed, beginning with one of them, in a folder in memory."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         files.SYSTEM = f"{folder}/none"
         one(random.Random(0), Path(folder))  # noqa: S311  # imports what it needs
         watch = Watch()
         started, accepted = time.monotonic(), 0
-        for case in range(cases):
+        for case in range(first, first + cases):
             dice = random.Random(f"{seed}.{case}")  # noqa: S311
             watch.on = True
             try:
@@ -192,7 +192,7 @@ def main(cases: int, seed: int = 1) -> None:
                 raise
             watch.on = False
             if not (case + 1) % 100_000:
-                print(f"{case + 1} cases, {accepted} accepted", file=sys.stderr, flush=True)
+                print(f"{case + 1 - first} cases, {accepted} accepted", file=sys.stderr, flush=True)
         took_s = time.monotonic() - started
     print(f"{cases} cases, {accepted} accepted, {watch.started} commands started, {took_s:.0f} s")
     assert not watch.started

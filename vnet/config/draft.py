@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vnet.config import checks, files
 from vnet.config.schema import KEYS, NAME, RULES, WRONG, Path, Reader
-from vnet.config.words import Wrong, line, near, show
+from vnet.config.words import Wrong, dotted, line, near, show
 from vnet.model import Port
 
 PORTS_OF_A_BRIDGE = 1023  # the kernel's bridge numbers its ports with ten bits, and 0 is none
@@ -139,7 +139,7 @@ class Draft:
         for name in dict.fromkeys(names):
             if name not in known:
                 meant = near(name, known)
-                what = f"{self._shown} has no such guest" + (f" (did you mean {meant}?)" if meant else "")
+                what = f"{self._shown} has no such guest" + (f" (did you mean {dotted([meant])}?)" if meant else "")
                 self.mistakes.append(
                     line("command line", ("guests", name), what, ", ".join(map(show, known[:20])) or "none")
                 )
@@ -182,7 +182,7 @@ class Draft:
             for other in after[name]:
                 if other not in after:
                     meant = near(other, known)
-                    hint = f" (did you mean {meant}?)" if meant else ""
+                    hint = f" (did you mean {dotted([meant])}?)" if meant else ""
                     self.wrong(("guests", name, "after"), f"{show(other)} is no guest here{hint}")
         circle = find_circle({name: [other for other in after[name] if other in after] for name in known})
         if circle:
