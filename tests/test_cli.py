@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import Box
-from lab_world import SHOP, same_host
+from lab_world import SHOP, same_host, standing
 from snapshot import assert_same
+from terminal import Terminal
 
 from vnet import __version__
 from vnet.cli import VERBS
@@ -20,6 +22,8 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 LOOKING = {
     "up": ("--json",), "down": ("--dry-run",), "partition": ("show",), "status": (), "exec": ("web", "hostname")
 }  # fmt: skip
+#: Ends by KILL alone.
+DEAF = "trap '' TERM; echo ready; while :; do sleep 1; done"
 INSTALL = """
 mkdir source && cp -r /opt/vnet/vnet /opt/vnet/share /opt/vnet/pyproject.toml /opt/vnet/README.md source
 python3 -m venv --without-pip ~/env
@@ -89,6 +93,24 @@ def test_quiet_verbose_debug(box: Box) -> None:
             done = box.vnet(verb, "--debug", "-n", "none", *words, check=False)
             assert done.stderr.startswith("Traceback")
             assert "NotUpError: the lab none is not up" in done.stderr
+
+
+@pytest.mark.parametrize("box", ["userns", "sudo"], indirect=True)
+def test_who_waits_at_a_terminal_is_told_why(box: Box) -> None:
+    """A line on stderr while a program does not end, which is gone then; with -q (here where sudo is asked) there is none."""
+    with standing(box, "[guests.a]\n"):
+        deaf = box.popen("/opt/vnet/bin/vnet-exec", "a", "sh", "-c", DEAF, stdout=subprocess.PIPE)
+        assert deaf.stdout
+        assert deaf.stdout.readline() == "ready\n"
+        terminal = Terminal(box)
+        shown = terminal.run("vnet-down" + (" -q" if box.way == "sudo" else ""))
+        terminal.close()
+        assert deaf.wait(10) == -signal.SIGKILL
+        lines = [line for line in re.split(r"\r|\033\[K", shown) if line]
+        assert bool(lines) == (box.way == "userns"), shown
+        told = r"vnet-down: taking project down: waiting for what runs in it to end, \d s"
+        assert all(re.fullmatch(told, line) for line in lines), shown
+        assert not lines or shown.endswith("\r\033[K")
 
 
 @pytest.mark.parametrize("box", ["sudo"], indirect=True)

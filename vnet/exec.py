@@ -139,7 +139,7 @@ def _cover(node: Node, source: str, target: str) -> None:
     try:
         found = os.fstat(fd)
         if node.way == "sudo" and found.st_uid != node.uid:
-            raise UsageError(f"{source}: not a file of uid {node.uid}")
+            raise UsageError(f"{source}: not a file of uid {node.uid}; remove it, then vnet-up writes it anew")
         if found.st_size:
             namespace.mount(f"/proc/self/fd/{fd}", target, flags=namespace.MS_BIND)
     finally:

@@ -72,7 +72,7 @@ def find(name: str) -> Lab:
     records = Records(caller())
     record = records.lab(name) if records.exist() else None
     if record is None or record.bridge != "up":
-        raise NotUpError(f"the lab {name} is not up")
+        raise NotUpError(f"the lab {name} is not up; vnet.up() or vnet-up brings it up")
     return Lab(record.lab.name, record.lab.number, record.lab.file, record.lab)
 
 

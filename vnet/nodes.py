@@ -85,7 +85,7 @@ def find_lab(call_lab: str, call_file: str, folder: str) -> str:
 def _checked(lab: str) -> str:
     """Refuse what can't be the name of a lab, as it is about to be part of a path."""
     if "/" in lab or lab.startswith(".") or not lab.isprintable():
-        raise UsageError(f"{lab!r}: not the name of a lab")
+        raise UsageError(f"{lab!r}: not the name of a lab; vnet-status shows those that are up")
     return lab
 
 

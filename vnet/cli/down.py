@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from vnet.cli import progress
 from vnet.cli.caller import caller, session
 from vnet.config import settings
 from vnet.engine import records, take_down
@@ -33,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError:
         if not (options.all or options.gateway or options.orphans):
             name = _named(options)
-    with session(options, None, name) as context:
+    what = "all" if options.gateway or options.all or options.orphans else name
+    with session(options, None, name) as context, progress.shown(options, context, f"taking {what} down"):
         if options.gateway:
             errors = take_down.gateway_down(context)
         elif options.all:

@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--json", action="store_true", help="print the cut as JSON")
     parser.add_argument("kind", metavar="KIND", help="disjoint, split, isolate, ...: see the examples")
-    parser.add_argument("words", nargs="*", metavar="NODE", help="guests, in groups that -- separates")
+    parser.add_argument("words", nargs="*", default=[], metavar="NODE", help="guests, in groups that -- separates")
 
 
 def prepare(words: list[str]) -> list[str]:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         record = partition.find(context, name)
         if options.kind == "show":
             if words or for_s is not None:
-                raise UsageError("show: takes neither guests nor --for")
+                raise UsageError("show: takes neither guests nor --for; write it as `vnet-partition show`")
             return _print(context, record, json_=options.json)
         wanted = _cut(options, words, record)
         context.load_hooks(record.hooks, name)

@@ -132,5 +132,5 @@ def _folder(path: str | None) -> str | None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--logs {path}: {error.strerror}") from None
+        raise UsageError(f"--logs {path}: {error.strerror}; name a folder that you can write") from None
     return os.path.abspath(path)

@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 
+from vnet.cli import progress
 from vnet.cli.caller import caller, session
 from vnet.config import settings
 from vnet.engine import bring_up
@@ -39,8 +40,10 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
+        owner = _owner(options.owner)
         bring_up.announce(context, wanted, quiet=options.dry_run)
-        record = bring_up.lab_up(context, wanted, only, _owner(options.owner))
+        with progress.shown(options, context, f"bringing {wanted.name} up, {len(only or wanted.guests)} guests"):
+            record = bring_up.lab_up(context, wanted, only, owner)
         if not options.quiet and not options.dry_run:
             lab, took_s = record.lab, time.monotonic() - started
             context.say(
@@ -57,5 +60,5 @@ def _owner(pid: int | None) -> str:
     """Name the process that a lab is for, if there is to be one."""
     found = processes.identity(pid) if pid else ""
     if pid is not None and not found:
-        raise UsageError(f"--owner {pid}: no such process")
+        raise UsageError(f"--owner {pid}: no such process; name one that runs")
     return found

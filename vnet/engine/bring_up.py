@@ -276,7 +276,8 @@ def _ready(context: Context, record: LabRecord, made: tuple[str, ...]) -> LabRec
     lab, labs = record.lab, context.labs(record.lab.gateway)
     silent = labs.ask("ready", lab=lab, named=made, limit_s=READY_S)
     if silent:
-        raise CommandError(f"{' '.join(silent)}: no answer to {lab.bridge_ip} within {READY_S:.0f} s")
+        said = f"{' '.join(silent)}: no answer to {lab.bridge_ip} within {READY_S:.0f} s"
+        raise CommandError(f"{said}; vnet-doctor finds what is in the way, vnet-up -v shows each command")
     _mend_silent(context, lab, tuple(guest.name for guest in lab.guests if guest.name not in frozenset(made)))
     names = (lab.netns, *map(lab.guest_netns, lab.guests))
     up: tuple[tuple[str, State], ...] = tuple((guest.name, "up") for guest in lab.guests)

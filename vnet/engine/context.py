@@ -28,6 +28,7 @@ class Context:
 
     def __init__(self, records: Records, rights: Rights, hooks: Hooks, say: Callable[[str], None]) -> None:
         self.records, self.rights, self.hooks, self.say = records, rights, hooks, say
+        self.doing = ""  # what takes its time just now, for people who wait
 
     @classmethod
     def of_caller(cls, uid: int, hooks: Hooks, say: Callable[[str], None]) -> Context:
@@ -65,9 +66,13 @@ class Context:
         the caller himself may.
         """
         inodes = tuple(self.labs(gateway).ask("inodes", netns=netns).values())
-        if self.rights.way == "userns":
-            return processes.end(inodes, self.own())
-        return list(self.labs(gateway).ask("end", inodes=inodes))
+        self.doing = "waiting for what runs in it to end"
+        try:
+            if self.rights.way == "userns":
+                return processes.end(inodes, self.own())
+            return list(self.labs(gateway).ask("end", inodes=inodes))
+        finally:
+            self.doing = ""
 
     def own(self) -> frozenset[int]:
         """Give the numbers of this process and its workers: they may be in a lab's namespaces, and are not of it."""

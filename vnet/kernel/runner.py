@@ -152,7 +152,9 @@ def _make_once(maker: Maker) -> None:
         )  # fmt: skip
         os.write(talk_write, b"\n")
         if not _readable(answer_read, LIMIT_S):
-            raise CommandError(f"{' '.join(maker.argv)}: the namespaces could not be made")
+            raise CommandError(
+                f"{' '.join(maker.argv)}: no namespaces within {LIMIT_S:.0f} s; vnet-doctor finds what is in the way"
+            )
         for kind, path in maker.pins:
             _call(("mount", "--no-mtab", "--bind", f"/proc/{running.pid}/ns/{kind}", path))
     finally:
@@ -175,7 +177,9 @@ def _write(action: Write) -> None:
             file.write(action.value)
     except FileNotFoundError:
         if not action.optional:
-            raise CommandError(f"/proc/sys/{action.key}{where}: this kernel has no such setting") from None
+            raise CommandError(
+                f"/proc/sys/{action.key}{where}: this kernel has no such setting; vnet-doctor tells what it lacks"
+            ) from None
     except OSError as error:
         if not (action.optional and error.errno == errno.EINVAL):
             raise CommandError(f"/proc/sys/{action.key} = {action.value}{where}: {error.strerror}") from None

@@ -82,7 +82,9 @@ class Front:
         try:
             return open(f"{self.wishes.logs}/{guest}.log", "wb", buffering=0)
         except OSError as error:
-            raise VnetError(f"{error.filename}: {error.strerror}") from None
+            raise VnetError(
+                f"{error.filename}: the log can't be written: {error.strerror}; --logs names another folder"
+            ) from None
 
     def _ask(self, key: str, guest: str, what: dict[str, Any], source: Source) -> None:
         """Have something started, and listen to it."""

@@ -30,7 +30,9 @@ class Source:
             try:
                 self.log.write(data)
             except OSError as error:
-                raise VnetError(f"{self.log.name}: {error.strerror}") from None
+                raise VnetError(
+                    f"{self.log.name}: the log can't be written: {error.strerror}; --logs names another folder"
+                ) from None
         if self.lines is None:
             self.words = (self.words + data)[-500:]
             return b""

@@ -81,6 +81,10 @@ class Rights:
             self.started[kind] = made
         return self.started[kind]
 
+    def asking(self) -> bool:
+        """Tell whether sudo may be asking for a password: it has let nobody in so far."""
+        return any(each.gone == worker.REFUSED for each in self.started.values())
+
     def leave_labs(self) -> None:
         """Let the worker end that is in the labs' namespaces: they are gone, and the next ones will be others."""
         if self.way == "userns" and "labs" in self.started:
