@@ -15,7 +15,8 @@ from lab_world import standing
 from vnet.cuts.cut import classes, cut
 from vnet.cuts.partition import Standing
 from vnet.model import Gateway, Guest, Lab, Port
-from vnet.picture import graph, scene, svg
+from vnet.picture import graph, scene, svg, tree
+from vnet.picture.look import Look
 from vnet.picture.status import CutStatus, LabStatus, Part, Status
 
 GATEWAY = Gateway(
@@ -120,6 +121,17 @@ def test_many_guests_many_labs_and_nothing() -> None:
     assert picture.count("<title>node-") - 100 == pairs
     for text in drawn(Status()).values():
         assert "nothing is up" in text
+
+
+def test_a_terminal_shows_a_cut_of_many_guests_in_few_lines() -> None:
+    """Whole where that is short, else the first of it; a pipe gets every sort of guest."""
+    many, look = " ".join(f"node-{at}" for at in range(1, 51)), Look(width=100)
+    halves = tree.tree(status(lab(many, "halves")), look, str)
+    assert "node-1..node-25: hear nothing from node-26..node-50\n" in halves
+    ring = status(lab(many, "majorities-ring"))
+    assert "and 45 more sorts of guests (vnet-partition show has all)" in tree.tree(ring, look, str)
+    assert len(tree.tree(ring, look, str).splitlines()) < 45
+    assert tree.tree(ring, name_of=str).count("hears nothing from") == 50
 
 
 def test_text_of_others_is_no_markup() -> None:

@@ -37,15 +37,15 @@ class Cut(NamedTuple):
         grudge = self.grudge
         return tuple((a, b) for a in self.nodes for b in self.nodes if a in grudge.get(b, ()))
 
-    def describe(self) -> list[str]:
+    def describe(self, *, whole: bool = False) -> list[str]:
         """Tell people: the kind and its groups, then one line for each sort of guest that misses some.
 
-        Groups are given in full; long lists of who is not heard are cut short (JSON has them whole).
+        Groups are given in full; long lists of who is not heard are cut short, unless wanted `whole`.
         """
         named = " -- ".join(" ".join(group) or "(nobody)" for group in self.groups)
         seed = "" if self.seed is None else f" --seed {self.seed}"
         found = classes(self)
-        misses = [_misses(found, at) for at, one in enumerate(found) if one.deaf_to]
+        misses = [_misses(found, at, whole=whole) for at, one in enumerate(found) if one.deaf_to]
         return [self.kind + seed + (named and f": {named}"), *(misses or ["everyone hears everyone"])]
 
     def as_json(self) -> dict[str, Any]:
@@ -177,15 +177,15 @@ def blocked(found: Sequence[Class]) -> tuple[tuple[int, int], ...]:
     return tuple((source, at) for at, one in enumerate(found) for source in one.deaf_to)
 
 
-def _misses(found: Sequence[Class], at: int) -> str:
+def _misses(found: Sequence[Class], at: int, *, whole: bool) -> str:
     """Tell whom the guests of a class do not hear, in one line."""
     one, everyone = found[at], sum(len(each.guests) for each in found)
     missed = [name for i in one.deaf_to if i != at for name in found[i].guests]
     alone = len(one.guests) == 1
-    who = f"{listed(one.guests)}: {'hears' if alone else 'hear'}"
+    who = f"{listed(one.guests, whole=whole)}: {'hears' if alone else 'hear'}"
     if (alone or at in one.deaf_to) and len(missed) + len(one.guests) == everyone:
         return f"{who} nobody"
-    return f"{who} nothing from {listed([*(['each other'] if at in one.deaf_to else []), *missed])}"
+    return f"{who} nothing from {listed([*(['each other'] if at in one.deaf_to else []), *missed], whole=whole)}"
 
 
 def _made(

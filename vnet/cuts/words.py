@@ -42,9 +42,9 @@ def read(kind: str, words: Sequence[str], nodes: Sequence[str]) -> Groups:
     return groups
 
 
-def listed(names: Sequence[str]) -> str:
-    """Join names for people; of a long list the first ones, and how many more there are."""
-    if len(names) <= _SHOWN:
+def listed(names: Sequence[str], *, whole: bool = False) -> str:
+    """Join names for people; of a long list, unless it is wanted `whole`, the first ones, and how many more there are."""
+    if whole or len(names) <= _SHOWN:
         return ", ".join(names) or "none"
     return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
 

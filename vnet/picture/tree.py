@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnet.model import Guest
 from vnet.picture import matrix
 from vnet.picture.look import PLAIN, Look
 from vnet.picture.status import CutStatus, LabStatus, Part, Status
+
+if TYPE_CHECKING:
+    from vnet.cuts.cut import Cut
 
 NameOf = Callable[[int], str]
 
@@ -186,12 +189,26 @@ def _shortened(words: Sequence[str], room: int | None) -> str:
 
 def _cut(found: CutStatus, look: Look) -> Node:
     """Tell which cut is in force, and what it has dropped."""
-    first, *misses = found.standing.cut.describe()
+    first, *misses = _described(found.standing.cut, look)
     left_s = found.standing.left_s()
     more = [*misses, *_drops(found, look), *([] if left_s is None else [f"heals by itself in {left_s:.0f} s"])]
     below = [Node(look.wrapped(look.ranged(line), INDENT + 3)) for line in more]
     head, *rest = look.wrapped(look.ranged(f"cut {first}"), INDENT + 3)
     return Node([look.paint(head, "yellow"), *rest], below)
+
+
+def _described(cut: Cut, look: Look) -> list[str]:
+    """Say what a cut does: on a terminal each line as it is shortest, and of many the first ones."""
+    short, whole = cut.describe(), cut.describe(whole=True)
+    if look.width is None:
+        return short
+    lines = [min(pair, key=lambda line: len(look.ranged(line))) for pair in zip(short, whole, strict=True)]
+    if len(lines) <= LISTED:
+        return lines
+    return [
+        *lines[: COUNTERS + 1],
+        f"and {len(lines) - COUNTERS - 1} more sorts of guests (vnet-partition show has all)",
+    ]
 
 
 def _drops(found: CutStatus, look: Look) -> Iterator[str]:
