@@ -131,8 +131,9 @@ class HostStep(NamedTuple):
 
     def _marks(self) -> Iterator[str]:
         """Name the marks that go; that of the link is the last one."""
+        yield f"{CLOSED_MARK}.{self.gateway.uid}"  # half written, by one that was killed
         if self.closes and self.gateway.iptables:
-            yield from (f"{CLOSED_MARK}.new", CLOSED_MARK)
+            yield CLOSED_MARK
         if self.folder:
             yield NETNS_MARK
         if self.namespaces:
@@ -207,7 +208,7 @@ class HostStep(NamedTuple):
         if not self.gateway.iptables:
             return ()
         again: Script = self._unjump() if self.mends else ()
-        new = f"{CLOSED_MARK}.new"
+        new = f"{CLOSED_MARK}.{self.gateway.uid}"
         name = Command(("mv", "--no-clobber", "-T", "--", new, CLOSED_MARK))
         save = (iptables.save_to(new), name, Command(("rm", "-f", "--", new)))
         mark = save if self.closes else ()

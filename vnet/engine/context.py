@@ -123,7 +123,11 @@ def views(lab: Lab, guest: Guest | None) -> dict[str, Any]:
 
 def collect(act: Callable[[], list[str]]) -> list[str]:
     """Do one part of the way down; gives back what went wrong, so that the rest goes on."""
+    from vnet.workers.signals import Interrupted
+
     try:
         return act()
+    except Interrupted:
+        raise
     except VnetError as error:
         return [str(error)]

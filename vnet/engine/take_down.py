@@ -13,7 +13,7 @@ from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
-from vnet.errors import NotUpError, VnetError
+from vnet.errors import NotUpError
 from vnet.guest import GuestsStep
 from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, link_mark, pins_stand
 from vnet.kernel import tables
@@ -64,11 +64,12 @@ def remove_lab(context: Context, record: LabRecord) -> list[str]:
 
 def _written(write: Callable[[], None]) -> list[str]:
     """Write down how far it is; where that can't be written, what is to go goes all the same. Gives back why it can't."""
-    try:
+
+    def act() -> list[str]:
         write()
-    except VnetError as error:
-        return [str(error)]
-    return []
+        return []
+
+    return collect(act)
 
 
 def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],

@@ -55,7 +55,10 @@ class Channel:
         """Read what there is; commands are to inherit the locks."""
         if not self._socket:
             return os.read(self.source, 1 << 16)
-        data, locks, _, _ = socket.recv_fds(self._socket, 1 << 16, MOST)
+        try:
+            data, locks, _, _ = socket.recv_fds(self._socket, 1 << 16, MOST)
+        except ConnectionResetError:  # it was killed, and had not read all of an answer
+            return b""
         for fd in locks:
             os.set_inheritable(fd, True)
         self.locks += locks

@@ -83,7 +83,7 @@ class Guard:
                 wanted = decode(tuple[str, ...], [value] if isinstance(value, str) else value)
                 _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
             elif name == "inodes":
-                pins = (f"{NETNS}/{each}" for each in os.listdir(NETNS) if self.owns(each))
+                pins = (f"{NETNS}/{each}" for each in _pins() if self.owns(each))
                 own = {os.stat(path).st_ino for path in pins}
                 _refuse(not own.issuperset(decode(tuple[int, ...], value)), f"{value}: not the caller's namespaces")
 
@@ -145,6 +145,11 @@ class Guard:
     def _others(self) -> bool:
         """Tell whether others have a gateway."""
         return any(owner != self.uid for owner in link_holders().values())
+
+
+def _pins() -> list[str]:
+    """Name all that is pinned on the host."""
+    return os.listdir(NETNS) if os.path.isdir(NETNS) else []
 
 
 def _refuse(wrong: bool, why: str) -> None:

@@ -143,7 +143,10 @@ def serve(channel: Channel, enter: Callable[[], None], guard: Guard | None = Non
         except Exception as error:  # a mistake of vnet's own, or of a caller who speaks for himself
             answer = {"error": f"{type(error).__name__}: {error}" if guard else _traceback()}
         channel.let_go()
-        channel.send(answer)
+        try:
+            channel.send(answer)
+        except (BrokenPipeError, ConnectionResetError):  # the caller was killed: nobody asks any more
+            return
 
 
 def _traceback() -> str:
