@@ -54,12 +54,12 @@ def meddle(bench: Bench, name: str) -> None:
         bench.world.do("inside", name=where, script=script)
 
 
-def recovers(bench: Bench, name: str, *, down: bool) -> list[str]:
-    """Do it to a standing lab, recover, and tell what was wrong."""
+def recovers(bench: Bench, name: str, *, down: bool, both: bool = True) -> list[str]:
+    """Do it to a standing lab, recover, and tell what was wrong; `both`: vnet-down, also after vnet-up."""
     bench.go("lab")
     meddle(bench, name)
     wrong = bench.recover_down() if down else bench.recover_up()
-    if not down and not wrong:
+    if both and not down and not wrong:
         wrong = bench.recover_down()
     return [f"{bench.way}: {name}, then {'down' if down else 'up, down'}: {line}" for line in wrong]
 
