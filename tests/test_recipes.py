@@ -139,6 +139,7 @@ def containers(box: Box) -> Iterator[tuple[str, dict[str, str]]]:
         yield commands, env
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("box", ["root"], indirect=True)
 def test_a_podman_container(box: Box) -> None:
     """It cuts from within a container in the guest's network, where the guests' names are known as well."""
