@@ -60,10 +60,15 @@ def host_step(gateway: Gateway) -> HostStep:
 
 def check_host(context: Context, gateway: Gateway) -> None:
     """Refuse a gateway whose address, route or interface somebody else on this host holds."""
-    if not context.records.exist() or context.records.gateway() is None:
+    records = context.records
+    if not records.exist() or records.gateway() is None:
         from vnet.engine import clash
 
-        clash.check(gateway, context.records.uid)
+        try:
+            clash.check(gateway, records.uid)
+        except UsageError:
+            if not records.exist() or records.gateway() is None:  # else another vnet of the caller's has just made it
+                raise
 
 
 def announce(context: Context, settings: Settings, *, quiet: bool = False) -> None:

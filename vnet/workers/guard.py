@@ -83,8 +83,7 @@ class Guard:
                 wanted = decode(tuple[str, ...], [value] if isinstance(value, str) else value)
                 _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
             elif name == "inodes":
-                pins = (f"{NETNS}/{each}" for each in _pins() if self.owns(each))
-                own = {os.stat(path).st_ino for path in pins}
+                own = {_inode(f"{NETNS}/{each}") for each in _pins() if self.owns(each)}
                 _refuse(not own.issuperset(decode(tuple[int, ...], value)), f"{value}: not the caller's namespaces")
 
     def owns(self, netns: str) -> bool:
@@ -145,6 +144,14 @@ class Guard:
     def _others(self) -> bool:
         """Tell whether others have a gateway."""
         return any(owner != self.uid for owner in link_holders().values())
+
+
+def _inode(path: str) -> int:
+    """Tell the inode of a pin; 0 for one that another vnet has just taken away."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _pins() -> list[str]:
