@@ -181,8 +181,9 @@ def test_make_shell(options: tuple[str, ...], user: str) -> None:
     """The recipe's program gives a shell at a terminal, in which vnet works; all of it ends with `exit`."""
     need_root()
     recipe = subprocess.run(
-        ["make", "-n", "-o", ".venv/.dev", "shell"], cwd=REPO, capture_output=True, text=True, check=True
-    )
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.dev", "shell"],
+        cwd=REPO, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert recipe.stdout.splitlines()[-1] == ".venv/bin/python tests/shell.py"
     argv = ["script", "-qec", " ".join((sys.executable, "tests/shell.py", *options)), "/dev/null"]
     with Process(argv, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as shell:
