@@ -120,7 +120,8 @@ def _make(maker: Maker) -> None:
     """Start a maker, wait until it answers, pin its namespaces, and let it go.
 
     A mount namespace can be pinned only from an older one, and Linux 6.18 tells the older by numbers that each processor
-    hands out of a batch of its own. So a new one may count as older, and is made once more, on the next processor.
+    hands out of a batch of its own. So a new one may count as older, and is made once more, on the next processor. Its pin is
+    a maker's first, so nothing is pinned then.
     """
     everywhere = os.sched_getaffinity(0)
     choices = [everywhere, *({cpu} for cpu in sorted(everywhere))]
@@ -132,9 +133,6 @@ def _make(maker: Maker) -> None:
         except CommandError as error:
             if last or "/ns/mnt" not in str(error):
                 raise
-            for _, path in maker.pins:
-                with suppress(CommandError):
-                    _call(("umount", "--no-mtab", "--lazy", path))
         finally:
             os.sched_setaffinity(0, everywhere)
 
