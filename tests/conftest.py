@@ -1,6 +1,7 @@
 """Fixtures: simulated machines, and the three ways in which vnet gets its rights on them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +63,21 @@ def machine() -> Iterator[Machine]:
         yield fresh
 
 
+@contextmanager
+def box_of(way: str) -> Iterator[Box]:
+    """Give a fresh machine for one of the ways."""
+    need_root()
+    user, options = WAYS[way]
+    with Machine(**options) as fresh:
+        fresh.run("mkdir", "project", user=user)
+        yield Box(fresh, user, way)
+
+
 @pytest.fixture(params=WAYS)
 def box(request: pytest.FixtureRequest) -> Iterator[Box]:
     """Give a fresh machine for each of the ways."""
-    need_root()
-    user, options = WAYS[request.param]
-    with Machine(**options) as fresh:
-        fresh.run("mkdir", "project", user=user)
-        yield Box(fresh, user, request.param)
+    with box_of(request.param) as made:
+        yield made
 
 
 @pytest.fixture(name="wait_for")

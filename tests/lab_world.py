@@ -10,7 +10,7 @@ from typing import Any
 
 from conftest import Box
 from inside import Process
-from machine import Completed
+from machine import Completed, Machine
 from snapshot import Snapshot, assert_same
 
 TALK = ("python3", "-I", "-S", "/opt/vnet/tests/talk.py")
@@ -23,6 +23,14 @@ ports = { 8000 = 8000, "5353/udp" = 53 }
 [guests.db]
 ip = "172.18.0.9"
 """
+
+
+def alices(machine: Machine) -> Box:
+    """Give alice's project, on a machine with sudo and user namespaces."""
+    machine.run("mkdir", "project", user="alice")
+    box = Box(machine, "alice", "userns")
+    box.write("vnet.toml", SHOP)
+    return box
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import Box
-from lab_world import GATEWAY, HOST, SHOP, SITE, WEB, ask, end, inside, pings, same_host, serve, standing
+from lab_world import GATEWAY, HOST, SHOP, SITE, WEB, alices, ask, end, inside, pings, same_host, serve, standing
 from machine import MACHINE_IP, Machine
 from snapshot import Snapshot
 
@@ -74,12 +74,9 @@ CLASHES = {
 
 
 @pytest.fixture
-def shop(machine: Machine) -> Iterator[Box]:
+def shop(machine: Machine) -> Box:
     """Give alice's project."""
-    machine.run("mkdir", "project", user="alice")
-    box = Box(machine, "alice", "userns")
-    box.write("vnet.toml", SHOP)
-    yield box
+    return alices(machine)
 
 
 @contextmanager

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from conftest import Box
 from lab_world import (
     GATEWAY,
     HOST,
-    SHOP,
     SITE,
     addresses,
+    alices,
     as_root,
     ask,
     default_route,
@@ -35,12 +34,9 @@ OVERRIDES = {
 
 
 @pytest.fixture
-def shop(machine: Machine) -> Iterator[Box]:
+def shop(machine: Machine) -> Box:
     """Give alice's project."""
-    machine.run("mkdir", "project", user="alice")
-    box = Box(machine, "alice", "userns")
-    box.write("vnet.toml", SHOP)
-    yield box
+    return alices(machine)
 
 
 @pytest.mark.parametrize("name", OVERRIDES)

@@ -77,8 +77,12 @@ def fails(box: Box, script: str, **env: str) -> str:
 
 def cut(box: Box) -> list[str]:
     """Tell the cut in force, without what it dropped."""
-    lines = box.vnet("partition", "-n", "shop", "show").stdout.splitlines()
-    return [line for line in lines if not line.startswith("dropped")]
+    return uncounted(box.vnet("partition", "-n", "shop", "show").stdout)
+
+
+def uncounted(shown: str) -> list[str]:
+    """Leave out what a cut has dropped: guests send packets of their own whenever they like."""
+    return [line for line in shown.splitlines() if not line.startswith("dropped")]
 
 
 def heal(box: Box) -> None:
@@ -139,13 +143,12 @@ def containers(box: Box) -> Iterator[tuple[str, dict[str, str]]]:
         yield commands, env
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("box", ["root"], indirect=True)
 def test_a_podman_container(box: Box) -> None:
     """It cuts from within a container in the guest's network, where the guests' names are known as well."""
     with containers(box) as (commands, env):
         names = "container localhost/app python3 -c \"import socket; print(socket.gethostbyname('web'))\""
-        assert bash(box, f"{commands}{names}\n", **env).stdout.splitlines() == [*CUT, "172.18.0.2"]
+        assert uncounted(bash(box, f"{commands}{names}\n", **env).stdout) == [*CUT, "172.18.0.2"]
         assert cut(box) == CUT
 
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from conftest import WAYS, Box, need_root
+from conftest import Box, box_of
 from inside import Process
 from lab_world import GATEWAY, HOST, SITE, WEB, as_root, ask, end, inside, listening, pings, serve, standing, words_for
-from machine import MACHINE_IP, NEIGHBOUR_IP, REPO, Machine
+from machine import MACHINE_IP, NEIGHBOUR_IP, REPO
 
 FORGER = ("python3", "-I", "-S", "/opt/vnet/tests/forger.py")
 MARK = "not-to-be-seen"
@@ -25,11 +25,8 @@ AWAY = ("172.18.0.1", "172.18.192.1", "172.18.192.2", GATEWAY)
 @pytest.fixture(params=["userns"])
 def box(request: pytest.FixtureRequest) -> Iterator[Box]:
     """Give a machine, in one of the ways: the packets are the same in all."""
-    need_root()
-    user, options = WAYS[request.param]
-    with Machine(**options) as fresh:
-        fresh.run("mkdir", "project", user=user)
-        yield Box(fresh, user, request.param)
+    with box_of(request.param) as made:
+        yield made
 
 
 @contextmanager
