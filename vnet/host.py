@@ -31,7 +31,7 @@ TABLES = tuple(f"net/{family}/neigh/default/gc_thresh{number}" for family in ("i
 ENTRIES = (16384, 65536, 16384, 65536)
 TABLES_MARK = f"{RUN}/neighbours"
 #: Is there where br_netfilter is loaded: then bridged packets pass through the host's forward chain, too.
-BRIDGED = "/proc/sys/net/bridge"
+BRIDGE_FILTER = "/proc/sys/net/bridge"
 #: Drops what a host that did not forward before vnet would forward now.
 CLOSED = "VNET-CLOSED"
 

@@ -26,8 +26,8 @@ from vnet.engine.take_down import (
 from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
-from vnet.host import BRIDGED, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
-from vnet.kernel import path, runner, tables
+from vnet.host import BRIDGE_FILTER, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
+from vnet.kernel import observe, path, runner, tables
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
@@ -52,10 +52,8 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
 
 def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
-    marked = os.path.exists(CLOSED_MARK)
-    closes = marked or files.read("/proc/sys/net/ipv4/ip_forward").strip() == "0"
-    return HostStep(gateway, closes, mends=marked, folder=not os.path.exists(NETNS), bridged=os.path.exists(BRIDGED),
-                    tables=tables.before())  # fmt: skip
+    return HostStep(gateway, observe.closed(), mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(NETNS),
+                    bridged=os.path.exists(BRIDGE_FILTER), tables=tables.before())  # fmt: skip
 
 
 def check_host(context: Context, gateway: Gateway) -> None:
@@ -130,11 +128,11 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     gateway, labs = record.gateway, context.labs(record.gateway)
     pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
     link = runner.capture(("ip", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
-    closes = record.closes or host_step(gateway).closes  # the host may have stopped forwarding since
+    closes = record.closes or observe.closed()  # the host may have stopped forwarding since
     if closes != record.closes:
         context.records.write_gateway(record._replace(closes=closes))
     step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link, mark=text_of(record),
-                    bridged=os.path.exists(BRIDGED))  # fmt: skip
+                    bridged=os.path.exists(BRIDGE_FILTER))  # fmt: skip
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))

@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 from typing import Any, Literal, NamedTuple
@@ -197,13 +197,15 @@ class Records:
 
     def labs(self) -> list[LabRecord]:
         """Read all labs' records, by number."""
-        found = [self.lab(name) for name in self.names()]
-        return sorted((each for each in found if each), key=lambda record: record.lab.number)
+        return self._by_number(self.names())
 
     def forwarding(self) -> list[LabRecord]:
         """Read the records of the labs that hold forwarded ports."""
-        found = map(self.lab, set(self.claims.ports().values()))
-        return sorted((each for each in found if each), key=lambda record: record.lab.number)
+        return self._by_number(set(self.claims.ports().values()))
+
+    def _by_number(self, names: Iterable[str]) -> list[LabRecord]:
+        """Read the records of some labs."""
+        return sorted((each for name in names if (each := self.lab(name))), key=lambda record: record.lab.number)
 
     def names(self) -> list[str]:
         """Name all labs that have a folder, or hold anything."""

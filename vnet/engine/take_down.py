@@ -130,19 +130,25 @@ def write_forwards(context: Context, gateway: Gateway, way: str = "up") -> list[
         return context.labs(gateway).do(way, step)
 
 
-def all_down(context: Context, names: Iterable[str] | None = None) -> list[str]:
+def all_down(context: Context) -> list[str]:
     """Take every lab of the caller away."""
-    records = context.records
-    if not records.exist():
-        return []
-    return [error for name in names or records.names() for error in collect(lambda name=name: lab_down(context, name))]  # type: ignore[misc]
+    return _each_down(context, context.records.names(), orphan=False) if context.records.exist() else []
 
 
 def orphans_down(context: Context) -> list[str]:
     """Take every lab of the caller away whose owner has ended."""
     records = context.records
     names = [each.lab.name for each in records.labs() if each.orphaned] if records.exist() else []
-    return [error for name in names for error in collect(lambda name=name: lab_down(context, name, orphan=True))]  # type: ignore[misc]
+    return _each_down(context, names, orphan=True)
+
+
+def _each_down(context: Context, names: Iterable[str], *, orphan: bool) -> list[str]:
+    """Take labs away, one after the other, whatever becomes of each."""
+
+    def down(name: str) -> list[str]:
+        return collect(lambda: lab_down(context, name, orphan=orphan))
+
+    return [error for name in names for error in down(name)]
 
 
 def gateway_down(context: Context) -> list[str]:

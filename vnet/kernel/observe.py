@@ -38,6 +38,12 @@ def inodes(netns: Sequence[str]) -> dict[str, int]:
     return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
 
 
+def closed() -> bool:
+    """Tell whether the host does not forward for itself: then what is not a lab's has to be dropped."""
+    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
+        return os.path.exists(CLOSED_MARK) or file.read().strip() == "0"
+
+
 def relied() -> list[str]:
     """List what others have set since vnet turned forwarding on, to let packets through the host or to change them on their way."""
     try:

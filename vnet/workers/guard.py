@@ -20,7 +20,7 @@ from vnet.engine import clash
 from vnet.engine.codec import decode, decode_again
 from vnet.errors import CommandError
 from vnet.host import (
-    BRIDGED,
+    BRIDGE_FILTER,
     CLOSED_MARK,
     NETNS,
     NETNS_MARK,
@@ -64,8 +64,8 @@ class Guard:
         if way == "up":
             self._check_up(gateway, mine=mine)
             folder = step.folder and not os.path.exists(NETNS)
-            bridged = os.path.exists(BRIDGED)
-            return step._replace(closes=_is_closed(), folder=folder, tables=tables.before(), bridged=bridged)
+            bridged = os.path.exists(BRIDGE_FILTER)
+            return step._replace(closes=observe.closed(), folder=folder, tables=tables.before(), bridged=bridged)
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
         old, relied = () if self._others() else tables.to_put_back(), bool(observe.relied())
         limited = step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old, relied=relied)
@@ -183,12 +183,6 @@ def _hardware_address(interface: str) -> str:
         except OSError:
             return ""
     return found[18:24].hex(":")
-
-
-def _is_closed() -> bool:
-    """Tell whether the host does not forward for itself: then what is not a lab's has to be dropped."""
-    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
-        return os.path.exists(CLOSED_MARK) or file.read().strip() == "0"
 
 
 def _is_empty(gateway: Gateway) -> bool:
