@@ -45,10 +45,10 @@ def seen(box: Box, node: str, *options: str, **kwargs: Any) -> dict[str, Any]:
     return found
 
 
-def start(box: Box, node: str, script: str, *options: str, **kwargs: Any) -> Process:
-    """Start a shell script in a node, and wait until it says `up`."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, **kwargs}
-    process = box.popen(EXEC, *options, node, "sh", "-c", f"echo up; {script}", **pipes)
+def start(box: Box, node: str, script: str, *options: str, first: str = ":") -> Process:
+    """Start a shell script in a node, and wait until it says `up`, which it does when `first` is done."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = box.popen(EXEC, *options, node, "sh", "-c", f"{first}; echo up; {script}", **pipes)
     assert process.stdout
     assert process.stdout.readline() == "up\n"
     return process
@@ -134,7 +134,7 @@ def test_words_behind_the_node_are_the_commands(box: Box) -> None:
 def test_signals_and_pipes(box: Box) -> None:
     """A signal for vnet-exec's pid is the command's; binary data passes both ways; what the host mounts later appears."""
     with standing(box):
-        process = start(box, "web", "trap 'echo got; exit 7' TERM; while :; do sleep 0.02; done")
+        process = start(box, "web", "while :; do sleep 0.02; done", first="trap 'echo got; exit 7' TERM")
         box.run("kill", str(process.inner_pid()))
         assert process.wait(10) == 7
         process = start(box, "web", "exec sleep 1000")
