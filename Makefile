@@ -32,7 +32,7 @@ down:  ## take everything of yours down
 	bin/vnet-down --all --gateway
 
 test: test-tools .venv/.dev  ## the quick tests
-	$(PYTEST) -q -n 4 -m "not long"
+	$(PYTEST) -q -n 4 --dist worksteal -m "not long"
 
 test-long: test-tools .venv/.dev  ## all tests
 	$(PYTEST) -q -n 4

@@ -49,6 +49,14 @@ class Box:
         self.machine.write(f"{self.project}/{name}", text, **{"user": self.user, **kwargs})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the ways that a test's `quick_in` does not name to the long run."""
+    for item in items:
+        mark, call = item.get_closest_marker("quick_in"), getattr(item, "callspec", None)
+        if mark and call and call.params["box"] not in mark.args:
+            item.add_marker(pytest.mark.long)
+
+
 def need_root() -> None:
     """Skip a test where no machine can be simulated."""
     if as_root() is None:

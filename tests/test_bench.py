@@ -25,7 +25,7 @@ MEASURED = {
 """What each section must have measured at least."""
 
 
-LONG = ("first", "memory")
+LONG = ("first", "memory", "labs", "partition")
 SECTIONS = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in MEASURED]
 
 

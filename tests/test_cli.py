@@ -96,6 +96,7 @@ def test_quiet_verbose_debug(box: Box) -> None:
 
 
 @pytest.mark.parametrize("box", ["userns", "sudo"], indirect=True)
+@pytest.mark.quick_in("userns")
 def test_who_waits_at_a_terminal_is_told_why(box: Box) -> None:
     """A line on stderr while a program does not end, which is gone then; with -q (here where sudo is asked) there is none."""
     with standing(box, "[guests.a]\n"):

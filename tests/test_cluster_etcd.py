@@ -90,6 +90,7 @@ def holds(cluster: Cluster, member: str, key: str, value: str) -> Callable[[], b
     return lambda: cluster.read(member, key) == value
 
 
+@pytest.mark.quick_in("userns")
 def test_a_leader_that_is_cut_off_stops_and_comes_back_as_a_follower(cluster: Cluster) -> None:
     """Minority refuses writes, majority elects and goes on, the healed one reads what it missed."""
     old = elected(cluster, *MEMBERS)

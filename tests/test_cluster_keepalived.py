@@ -89,6 +89,7 @@ def pair(box: Box) -> Pair:
     return made
 
 
+@pytest.mark.quick_in("userns")
 def test_the_address_moves_when_its_holder_is_cut_off_and_comes_back(pair: Pair) -> None:
     """A split brain, as it is: both claim, each side reaches its own; healed, one of them gives way."""
     pair.box.vnet("partition", "isolate", MAIN)
@@ -99,6 +100,7 @@ def test_the_address_moves_when_its_holder_is_cut_off_and_comes_back(pair: Pair)
     pair.wait({MAIN}, MAIN)
 
 
+@pytest.mark.quick_in("root")
 def test_one_way_is_enough_where_only_the_holder_speaks(pair: Pair) -> None:
     """The spare hears no more from the holder, which hears everything, and outranks it."""
     pair.box.vnet("partition", "oneway", MAIN, "--", SPARE)

@@ -194,6 +194,7 @@ def troubles(found: dict[str, Any], check: str) -> list[dict[str, Any]]:
     return [each for each in found["checks"] if each["check"] == check and each["level"] != "ok"]
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_it_can_be_made_and_nothing_is_changed(box: Box) -> None:
     """In all three ways, before, while and after a lab is up; where namespaces are forbidden, that alone is told."""
     expected = ["user namespaces"] if box.way == "sudo" else []

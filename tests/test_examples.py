@@ -66,6 +66,7 @@ def shop(box: Box) -> str:
     return f"{box.project}/shop"
 
 
+@pytest.mark.quick_in("root", "userns")
 def test_the_shop_serves_its_page(box: Box) -> None:
     """To a client guest by nginx's name, and to the host by a forwarded port, as its page says; then all is as before."""
     with same_host(box):
@@ -122,6 +123,7 @@ def test_a_shop_that_is_terminated_is_taken_down(box: Box) -> None:
 
 
 @pytest.mark.parametrize("box", ["userns", "sudo"], indirect=True)
+@pytest.mark.quick_in("userns")
 def test_a_shop_that_is_stopped_at_the_keyboard_is_taken_down(box: Box) -> None:
     """Ctrl-C at a terminal, while a command runs in a guest."""
     with same_host(box):

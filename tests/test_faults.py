@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="the injector knows the registers of x86-64 alone"
 )
 KILLED = {
-    "first up": "userns", "up": "root", "up, no change": "sudo", "up, converging": "sudo", "up, mending": "userns",
-    "down": "root", "down GUEST": "sudo", "partition": "userns", "heal": "root", "exec": "userns", "down --gateway": "sudo",
+    "first up": "root", "up": "userns", "up, no change": "sudo", "up, converging": "root", "up, mending": "userns",
+    "down": "userns", "down GUEST": "sudo", "partition": "root", "heal": "userns", "exec": "sudo", "down --gateway": "root",
 }  # fmt: skip
 """The way in which each verb is killed at every point; the campaign does it in all three."""
 WAYS = ["root", "userns", "sudo"]
@@ -132,6 +132,7 @@ iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 """
 
 
+@pytest.mark.quick_in("userns")
 def test_the_host_goes_on_forwarding_for_others(box: Box) -> None:
     """Docker, started after vnet, needs a host that forwards: vnet works beside it, goes, leaves that on, and says so."""
     box.write("vnet.toml", "[guests.a]\n[guests.b]\n")

@@ -34,6 +34,7 @@ def packets(box: Box, name: str, *words: str) -> list[str]:
     return [line.split(" ", 1)[1] for line in box.machine.run(*argv).stdout.splitlines()]
 
 
+@pytest.mark.quick_in("userns")
 def test_capture_on_a_lab(box: Box) -> None:
     """A ping between guests is in the file, once; what ends the lab ends the recorder, after a killed vnet-up too."""
     between = ("icmp", "and", "host", APP, "and", "host", WEB)

@@ -112,6 +112,7 @@ def test_what_the_host_holds_is_named(shop: Box, name: str) -> None:
         assert pings(shop, "web", "db", SITE, "host") == []
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_a_network_namespace_of_that_name_is_left_alone(box: Box) -> None:
     """Where vnet pins in the host's /run/netns: it would be taken away together with a gateway that could not be made."""
     with same_host(box):

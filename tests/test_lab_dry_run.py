@@ -146,6 +146,7 @@ def wait_until_inside(box: Box, node: str, pid: int) -> None:
     wait_for(lambda: "sleep" in box.run("cat", f"/proc/{pid}/cmdline").stdout, f"a sleep in {node}")
 
 
+@pytest.mark.quick_in("root")
 def test_pasted_dry_run_of_a_cut(box: Box) -> None:
     """It cuts; before it is pasted, nothing does."""
     with same_host(box):

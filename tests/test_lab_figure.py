@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from conftest import Box
 from lab_world import (
     APP,
@@ -75,6 +76,7 @@ def test_guests_reach_all_that_they_should(box: Box) -> None:
             assert ask(box, "db", proto, SITE, 80) == f"site {MACHINE_IP}"
 
 
+@pytest.mark.quick_in("userns")
 def test_host_is_called_from_the_gateway_only(box: Box) -> None:
     """A server on the host sees the gateway's address; nobody else on the machine's network gets in."""
     with standing(box):
@@ -86,6 +88,7 @@ def test_host_is_called_from_the_gateway_only(box: Box) -> None:
             assert box.run("ping", "-c1", "-W0.4", address, check=False).returncode == 1
 
 
+@pytest.mark.quick_in("root")
 def test_a_peer_sees_a_guests_own_address(box: Box) -> None:
     """Also where br_netfilter passes bridged packets through the bridge's rules."""
     with standing(box):
@@ -97,6 +100,7 @@ def test_a_peer_sees_a_guests_own_address(box: Box) -> None:
         end(server, udp)
 
 
+@pytest.mark.quick_in("root", "userns")
 def test_two_labs_never_meet(box: Box) -> None:
     """The same addresses in both; each lab's are its own, and none of the other's can be reached."""
     with standing(box), beside(box):
@@ -131,6 +135,7 @@ def test_forwarded_ports_are_reached_from_everywhere(box: Box) -> None:
         end(*servers)
 
 
+@pytest.mark.quick_in("sudo")
 def test_forwarded_ports_catch_nothing_else(box: Box) -> None:
     """The same port elsewhere, at a peer, the host, or the internet, is not turned aside."""
     with standing(box):

@@ -151,10 +151,10 @@ def started(trace: str) -> list[str]:
 @pytest.mark.parametrize(
     ("userns", "first", "second", "leaves"),
     [
-        (True, "alice", "bob", "alice"),
         (True, "alice", "bob", "bob"),
         (False, "alice", "bob", "alice"),
-        (True, "root", "alice", "root"),
+        pytest.param(True, "alice", "bob", "alice", marks=pytest.mark.long),
+        pytest.param(True, "root", "alice", "root", marks=pytest.mark.long),
     ],
 )
 def test_two_users_have_a_gateway_each(userns: bool, first: str, second: str, leaves: str) -> None:

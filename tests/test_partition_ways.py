@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from conftest import Box
 from lab_world import as_root, inside, pings, standing
 from partition_world import saved
@@ -31,6 +32,7 @@ def lost(box: Box, node: str, address: str) -> bool:
     return inside(box, node, "ping", "-c1", "-W0.3", address, check=False).returncode == 1
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_from_inside_as_from_outside(box: Box) -> None:
     """Without a path and without more rights: from a guest, from a script in the bridge, as the lab's root."""
     with standing(box, THREE):

@@ -103,6 +103,7 @@ def rootfs(box: Box, then: str, **env: str) -> None:
     bash(box, f"python3 -I /opt/vnet/tests/rootfs.py root.tar; {then}; rm root.tar", **env)
 
 
+@pytest.mark.quick_in("userns")
 def test_a_root_of_its_own(box: Box) -> None:
     """In a chroot that has Python and iptables the cut is set and shown; it takes each of the mounts, and none is left."""
     box.machine.run("mkdir", "/run/mount")  # mount(8) has made it on any other machine

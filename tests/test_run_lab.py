@@ -103,6 +103,7 @@ def test_from_the_beginning_to_the_end(box: Box) -> None:
         assert labs(box) == 0
 
 
+@pytest.mark.quick_in("userns")
 def test_nothing_outlives_it(box: Box) -> None:
     """Killed, its keeper killed, and told to end: the lab at most stays, and can be run again; no process does."""
     with same_host(box):

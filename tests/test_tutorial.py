@@ -98,6 +98,7 @@ def test_the_tutorial(box: Box) -> None:
 
 
 @pytest.mark.parametrize("box", ["root", "sudo"], indirect=True)
+@pytest.mark.quick_in("root")
 def test_its_ci_jobs(box: Box) -> None:
     """GitLab's as root, GitHub's as a user with sudo. Their set-up is the page's; packages are those that vnet needs."""
     name = {"root": ".gitlab-ci.yml", "sudo": ".github/workflows/partition.yml"}[box.way]

@@ -22,7 +22,7 @@ class GuestsStep(NamedTuple):
 
     `named`: the lab's guests that this step is about. `namespaces` and `links` say what is to be made; what is
     not, stands already and is only set right; links that stand are made ports of the bridge again. On the way down
-    `links` says whether the bridge stays, and so loses its ports by name.
+    `links` says whether the bridge stays, and so loses its ports by name; without `namespaces` the links go alone.
     """
 
     lab: Lab
@@ -47,9 +47,12 @@ class GuestsStep(NamedTuple):
     def down(self) -> Stages:
         """Delete the ports, all in one step, then let the namespaces go; without `links` the bridge's own end does it.
 
-        To delete the ports one by one takes the kernel 20 ms each.
+        To delete the ports one by one takes the kernel 20 ms each. Where the guests stay, each link goes from within: with a
+        bridge that is gone the kernel deletes them as well, but at its leisure, and until then there is no room for new ones.
         """
         lab = self.lab
+        if not self.namespaces:
+            return ((tuple(ip.link_del("eth0", netns=lab.guest_netns(each)) for each in self.guests),),)
         marked = (ip.link_group(lab.port(each), PORTS, netns=lab.netns) for each in self.guests)
         unknown = (ip.neighbour_del(each.ip, DEVICE, netns=lab.netns) for each in self.guests)
         links = (*marked, ip.group_del(PORTS, netns=lab.netns), *unknown) if self.links else ()

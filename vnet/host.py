@@ -157,7 +157,7 @@ class HostStep(NamedTuple):
             Command(("install", "-d", "-m", "0755", folder, NETNS)),
             mount.bind(folder, folder),
             mount.make_private(folder),
-            *(Command(("install", "-m", "0444", "/dev/null", file)) for file in files),
+            Command(("touch", "--", *files)),
             Maker((*caller, *himself, "cat"), (("user", f"{folder}/user"),)),
             Maker((*caller, *inside, *admin, "cat"),
                   (("mnt", f"{folder}/mnt"), ("user", f"{folder}/admin"), ("net", f"{folder}/gateway"))),
@@ -263,10 +263,9 @@ class HostStep(NamedTuple):
 
     def _unchain(self) -> Script:
         """Delete vnet's chains."""
-        chain = self._chain
-        chains = [("filter", chain), ("nat", chain), ("nat", f"{chain}-IN")]
-        chains += [("filter", CLOSED)] if self.closes else []
-        return tuple(command for each in chains for command in iptables.drop_chain(*each))
+        chain, closed = self._chain, (CLOSED,) if self.closes else ()
+        filters = iptables.drop_chains("filter", chain, *closed)
+        return (iptables.restore(filters + iptables.drop_chains("nat", chain, f"{chain}-IN")),)
 
     def _unpin(self) -> Script:
         """Let the namespaces go."""

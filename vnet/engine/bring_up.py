@@ -233,6 +233,8 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
         _raise(errors)
     if todo.bridge and todo.bridge.namespace:
         _raise(labs.do("down", BridgeStep(record.lab)))
+        if todo.relinked:
+            _raise(labs.do("down", todo.relinked))
     added, states = frozenset(todo.added.named if todo.added else ()), dict(record.guests)
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
