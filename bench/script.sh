@@ -4,7 +4,7 @@
 #     script.sh gateway up|down
 #     script.sh up LAB GUESTS PREFIX       script.sh down LAB GUESTS
 #     script.sh add LAB GUEST PREFIX       script.sh remove LAB GUEST
-#     script.sh cut LAB GUESTS             in each guest, one iptables-restore: the first one is isolated
+#     script.sh cut LAB GUESTS GUEST       in each guest, one iptables-restore: GUEST is isolated
 #     script.sh heal LAB GUESTS
 #
 # What only vnet does is left out (ports below 1024 and ping for users, pinned neighbours, hosts files, records).
@@ -110,9 +110,12 @@ lab_down() {
 
 cut() {
     numbers "$1"
-    all=$(for guest in $(seq 2 "$2"); do echo "-A INPUT -s 172.18.$((guest / 256)).$((guest % 256)) -j DROP"; done)
+    alone=$3
+    all=$(for guest in $(seq "$2"); do
+        [ "$guest" = "$alone" ] || echo "-A INPUT -s 172.18.$((guest / 256)).$((guest % 256)) -j DROP"
+    done)
     for guest in $(seq "$2"); do
-        [ "$guest" = 1 ] && rules=$all || rules="-A INPUT -s 172.18.0.1 -j DROP"
+        [ "$guest" = "$alone" ] && rules=$all || rules="-A INPUT -s 172.18.$((alone / 256)).$((alone % 256)) -j DROP"
         printf '*filter\n%s\nCOMMIT\n' "$rules" | nsenter --net=/run/netns/"$net"x"$guest" iptables-restore
     done
 }

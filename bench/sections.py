@@ -154,8 +154,11 @@ def partition(world: World) -> None:
                 return lambda: vnet.vnet("partition", "-q", "-n", "lab1", *words)
 
             for _ in range(world.profile.runs):
-                world.repeat("cut", guests, 1, {"vnet": cut("isolate", "g1"),
-                                                "restore in each guest": lambda n=guests: script.script("cut", 1, n)})  # fmt: skip
+                for op, alone in (("cut", 1), ("cut to another", 2)):
+                    world.repeat(op, guests, 1, {
+                        "vnet": cut("isolate", f"g{alone}"),
+                        "restore in each guest": lambda n=guests, alone=alone: script.script("cut", 1, n, alone),
+                    })  # fmt: skip
                 world.repeat("heal", guests, 1, {"vnet": cut("fullmesh"),
                                                  "restore in each guest": lambda n=guests: script.script("heal", 1, n)})  # fmt: skip
                 world.repeat("cut in halves", guests, 1, {"vnet": cut("halves", "--seed", "1")})
