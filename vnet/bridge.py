@@ -28,14 +28,15 @@ class BridgeStep(NamedTuple):
     device: bool = True
 
     def up(self) -> Stages:
-        """Make the namespace, the uplink and the bridge; then addresses on both ends at once."""
+        """Make the namespace and the uplink, all from the gateway's side; then the bridge's side, while its rules are loaded."""
         lab = self.lab
         namespace = (ip.netns_add(lab.netns),) if self.namespace else ()
         quiet = tuple(Write(key, "1", lab.netns, optional=True) for key in NO_IPV6)
         # Only where it is new: later a cut may be in force, and would be open for a moment.
         quiet += tuple(Write(key, "0", lab.netns, optional=True) for key in BRIDGED if self.namespace)
         device = (brctl.addbr(DEVICE, netns=lab.netns),) if self.device else ()
-        return ((namespace,), ((*quiet, *self._link(), *device),), (self._near(), self._far()), (self._forward(),))
+        far = (*namespace, *self._link(), *self._far())
+        return ((far,), ((*quiet, *device, *self._near()), self._rules()), (self._forward(),))
 
     def down(self) -> Stages:
         """Delete the uplink by name, which frees the name, then let the namespace go."""
@@ -43,13 +44,13 @@ class BridgeStep(NamedTuple):
         return ((((ip.link_del(lab.link, netns=lab.gateway.netns)),),), ((ip.netns_del(lab.netns),),))
 
     def _link(self) -> Script:
-        """Make the uplink, its far end in the gateway."""
+        """Make the uplink, its near end in the gateway; the other one stays down until IPv6 is off there."""
         lab = self.lab
         if not self.link:
             return ()
         return (
-            ip.veth_add(UPLINK, lab.link, netns=lab.netns, peer_netns=lab.gateway.netns, mtu=lab.mtu,
-                        mac=lab.uplink_mac, peer_mac=lab.gateway_mac),
+            ip.veth_add(lab.link, UPLINK, netns=lab.gateway.netns, peer_netns=lab.netns, mtu=lab.mtu,
+                        mac=lab.gateway_mac, peer_mac=lab.uplink_mac),
         )  # fmt: skip
 
     def _near(self) -> Script:
@@ -63,8 +64,11 @@ class BridgeStep(NamedTuple):
             ip.route_replace(lab.gateway_ip, netns=netns),
             ip.link_set(DEVICE, netns=netns, mac=lab.bridge_mac, mtu=lab.mtu),
             ip.address_replace(IPv4Interface(f"{lab.bridge_ip}/{lab.network.prefixlen}"), DEVICE, netns=netns),
-            iptables.restore(self._filter() + self._nat(), netns=netns, flush=True),
         )
+
+    def _rules(self) -> Script:
+        """Load the tables, whole."""
+        return (iptables.restore(self._filter() + self._nat(), netns=self.lab.netns, flush=True),)
 
     def _far(self) -> Script:
         """Set the gateway's side."""

@@ -27,7 +27,7 @@ from vnet.errors import CommandError, UsageError
 from vnet.gateway import GatewayStep
 from vnet.guest import GuestsStep
 from vnet.host import BRIDGE_FILTER, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
-from vnet.kernel import observe, path, runner, tables
+from vnet.kernel import observe, path, tables
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
@@ -127,18 +127,18 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     """Put back what was taken from a standing gateway, by a firewall's reload or by hand."""
     gateway, labs = record.gateway, context.labs(record.gateway)
     pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
-    link = runner.capture(("ip", "-br", "address", "show", "dev", gateway.interface), may_fail=True)
+    link = observe.address(gateway.interface)
     closes = record.closes or observe.closed()  # the host may have stopped forwarding since
     if closes != record.closes:
         context.records.write_gateway(record._replace(closes=closes))
-    step = HostStep(gateway, closes, mends=True, namespaces=False, link=not link, mark=text_of(record),
+    step = HostStep(gateway, closes, mends=True, namespaces=False, link=link is None, mark=text_of(record),
                     bridged=os.path.exists(BRIDGE_FILTER))  # fmt: skip
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
         context.host().do("up", step._replace(namespaces=gateway.way != "userns", link=True))
         labs.do("up", GatewayStep(gateway, folder=False))
-    elif str(gateway.host) not in link.split():
+    elif str(gateway.host) != link:
         context.say(f"the host's {gateway.interface} has changed: putting it right")
         context.host().do("up", step)
     if not pinned or not labs.ask("gateway", gateway=gateway):
