@@ -38,7 +38,7 @@ QUICK = {
     "rivals": False,
 }
 SECTIONS = ("first", "up", "change", "partition", "data", "memory", "labs")
-SECTION_S = 1500
+SECTION_S = 3000
 """How long one section may take."""
 OPTIONS = {"probe": ["-static"], "floor": ["-pthread"]}
 

@@ -148,6 +148,24 @@ def test_the_readmes_own_makefile(box: Box) -> None:
         assert labs(box) == 0
 
 
+@pytest.mark.quick_in("userns")
+def test_eight_projects_at_once(box: Box) -> None:
+    """`make -j8` over eight projects, from a machine where nothing is up: each has the README's Makefile, and its own lab."""
+    names = [f"project-{number}" for number in range(1, 9)]
+    with same_host(box):
+        for name in names:
+            box.run("mkdir", name)
+            box.write(f"{name}/vnet.toml", snippet("toml"))
+            box.write(f"{name}/Makefile", snippet("make"))
+        all_ = " ".join(names)
+        box.write("Makefile", f".PHONY: all {all_}\nall: {all_}\n{all_}:\n\t@$(MAKE) -C $@\n")
+        done = box.run("make", "-j8", "--output-sync=target", env=PATH)
+        for name in names:
+            assert len(re.findall(rf"^vnet-up: {name} is up: 2 guests", done.stderr, re.MULTILINE)) == 1, done.stderr
+        assert done.stdout.count("1 received, 0% packet loss") == len(names)
+        assert labs(box) == 0
+
+
 @pytest.mark.parametrize("box", ["root", "userns"], indirect=True)
 def test_make_up_and_make_down(box: Box) -> None:
     """In a checkout whose tools are installed: the example settings are brought up and shown, and all goes again."""
