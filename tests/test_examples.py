@@ -153,9 +153,9 @@ def test_eight_projects_at_once(box: Box) -> None:
     """`make -j8` over eight projects, from a machine where nothing is up: each has the README's Makefile, and its own lab."""
     names = [f"project-{number}" for number in range(1, 9)]
     with same_host(box):
-        for name in names:
+        for port, name in enumerate(names, start=8000):  # a forwarded port is one lab's
             box.run("mkdir", name)
-            box.write(f"{name}/vnet.toml", snippet("toml"))
+            box.write(f"{name}/vnet.toml", snippet("toml").replace("8000 =", f"{port} ="))
             box.write(f"{name}/Makefile", snippet("make"))
         all_ = " ".join(names)
         box.write("Makefile", f".PHONY: all {all_}\nall: {all_}\n{all_}:\n\t@$(MAKE) -C $@\n")
