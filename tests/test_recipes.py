@@ -224,3 +224,21 @@ def test_etcd(box: Box) -> None:
     assert bash(box, commands).stdout.split() == ["OK", "refused"]
     run.terminate()
     assert run.wait(20) == 128 + 15
+
+
+@pytest.mark.parametrize("box", ["userns"], indirect=True)
+def test_redis_with_sentinel(box: Box) -> None:
+    """The master is cut off, refuses writes, and is followed by another one, which takes them; healed, it is a replica."""
+    if box.run("sh", "-c", "command -v redis-server && command -v redis-sentinel", check=False).returncode:
+        pytest.skip("Redis is not installed: apt-get install redis-server redis-sentinel")
+    (commands,) = prepared(box, "Redis with Sentinel")
+    run = box.popen("/opt/vnet/bin/vnet-run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = ("exec", "a", "redis-cli", "-h", "a", "ping")
+    wait_for(lambda: box.vnet(*first, check=False).stdout == "PONG\n", "the first member to answer", timeout_s=30)
+    done = bash(box, commands)
+    assert "OK" in done.stdout
+    assert "NOREPLICAS" in done.stderr
+    role = ("exec", "a", "redis-cli", "-h", "a", "info", "replication")
+    wait_for(lambda: "role:slave" in box.vnet(*role).stdout, "the old master to follow", timeout_s=30)
+    run.terminate()
+    assert run.wait(20) == 128 + 15
