@@ -56,7 +56,14 @@ def link_mark(gateway: Gateway) -> str:
 
 def link_holders() -> dict[str, int]:
     """Map the interface of each vnet on this host to its owner, as the marks tell."""
-    names = os.listdir(RUN) if os.path.isdir(RUN) else ()
+    try:
+        names = os.listdir(RUN)
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        PermissionError,
+    ):  # root has made it, and was killed before it was opened
+        names = []
     marks = (name.removeprefix("link-").rpartition(".") for name in names if name.startswith("link-"))
     return {interface: int(uid) for interface, _, uid in marks}
 
@@ -116,7 +123,7 @@ class HostStep(NamedTuple):
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
-        namespaces = (*self._folder(), *self._namespaces(), *self._widened()) if self.namespaces else ()
+        namespaces = (self._mark(), *self._folder(), *self._namespaces(), *self._widened()) if self.namespaces else ()
         return ((namespaces,), (self._link() if self.link else self._settings(),), (self._firewall(),))
 
     def down(self) -> Stages:
@@ -139,12 +146,15 @@ class HostStep(NamedTuple):
         if self.namespaces:
             yield link_mark(self.gateway)
 
+    def _mark(self) -> Command:
+        """Tell whose all this will be, before there is anything of it: without this mark nothing is taken away."""
+        return Command(("install", "-m", "0444", "/dev/stdin", link_mark(self.gateway)), stdin=f"{self.mark}\n")
+
     def _namespaces(self) -> Script:
         """Make the gateway's namespace, and where the caller has no rights of his own, the ones that give him some."""
         gateway = self.gateway
-        mark = Command(("install", "-m", "0444", "/dev/stdin", link_mark(gateway)), stdin=f"{self.mark}\n")
         if gateway.way != "userns":
-            return (mark, ip.netns_add(gateway.netns))
+            return (ip.netns_add(gateway.netns),)
         folder = pins_folder(gateway.uid)
         caller = ("setpriv", f"--reuid={gateway.uid}", f"--regid={gateway.gid}", "--init-groups")
         himself = ("unshare", "--user", f"--map-user={gateway.uid}", f"--map-group={gateway.gid}")
@@ -152,7 +162,6 @@ class HostStep(NamedTuple):
         admin = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagation", "slave")
         files = tuple(f"{folder}/{name}" for name in PINS)
         return (
-            mark,
             *_unmount(folder),
             Command(("install", "-d", "-m", "0755", folder, NETNS)),
             mount.bind(folder, folder),
