@@ -123,8 +123,11 @@ TARGETS = (
     Target("down, 250 guests, until the kernel is done, to the C floor", 1.3, _of("down", 250, FLOOR)),
     Target("no-op up, 3 guests, to `python3 -c pass`", 8, _of("no-op up", 3, PYTHON)),
     Target("vnet-exec, what it adds to the command, to `python3 -c pass`", 2, _exec),
-    Target("partition of 250 guests, from another one, to one iptables-restore in each guest", 1 / 15,
-           _of("cut to another", 250, RESTORE)),
+    Target(
+        "partition of 250 guests, from another one, to one iptables-restore in each guest",
+        1 / 15,
+        _of("cut to another", 250, RESTORE),
+    ),
     Target("the first partition of 250 guests, to the same", 1 / 15, _of("cut", 250, RESTORE)),
     Target("heal of 250 guests, to the same", 1 / 15, _of("heal", 250, RESTORE)),
     Target("the 2,000th lab's up, to the first", 1.5, _late_lab),

@@ -13,7 +13,7 @@ from lab_world import SHOP
 from machine import INSIDE, REPO, Machine
 from snapshot import assert_same
 
-from vnet.engine.codec import decode, encode
+from vnet.codec import decode, encode
 from vnet.host import HostStep
 from vnet.model import Gateway
 

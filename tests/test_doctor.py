@@ -97,7 +97,7 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str, str]] = [
     ({"running": frozenset({"firewalld"})}, "firewalld", "warn", "firewalld runs", "--add-interface=vnet"),
     ({"rules": {"nft": RULES.format("ACCEPT", "-A FORWARD -j X\n"), "legacy": RULES.format("ACCEPT", "-A INPUT -j Y\n")}},
      "iptables", "warn", "rules in both: 1 in iptables-nft, 1 in iptables-legacy", "update-alternatives"),
-    ({"refused_neighbours": 7}, "neighbours", "warn", "has been full 7 times; it holds 1024", "gc_thresh3=16384"),
+    ({"refused_neighbours": 7}, "neighbours", "warn", "has been full 7 times; it holds 1024", "gc_thresh3=65536"),
     ({"half_made": ("shop",)}, "leftovers", "warn", "the lab shop is half made", "vnet-down -n shop"),
     ({"strays": ("vnet-x1", "vnet-x1x2")}, "leftovers", "warn", "vnet-x1 vnet-x1x2", "sudo ip netns del $name"),
     ({"unreadable": ("/run/vnet/1/gateway.json: the record can't be read",)}, "leftovers", "fail", "can't be read",

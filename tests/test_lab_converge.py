@@ -45,6 +45,8 @@ DAMAGE = {
     "the gateway's forwarding": ("gateway", "echo 0 >/proc/sys/net/ipv4/ip_forward"),
     "the gateway's route": ("gateway", "ip route delete default"),
     "the uplink": ("bridge", "ip link delete uplink"),
+    "the uplink being up": ("bridge", "ip link set uplink down"),
+    "the bridge device being up": ("bridge", "ip link set bridge down"),
     "the uplink's address": ("bridge", "ip address flush dev uplink"),
     "the bridge's rules": ("bridge", "iptables -F; iptables -t nat -F"),
     "the bridge's forwarding": ("bridge", "echo 0 >/proc/sys/net/ipv4/ip_forward"),
@@ -69,9 +71,9 @@ ROUNDS = (
     ("the host's link", "the uplink", "a port's place"),
     ("the host's address", "the gateway's forwards", "the uplink's address", "a port being up"),
     ("the host's link being up", "the gateway's route", "the bridge's route", "a guest's link being up"),
-    ("the host's forwarding", "the bridge's address", "a guest's route"),
+    ("the host's forwarding", "the bridge's address", "a guest's route", "the uplink being up"),
     ("all tables of the host", "the bridge device", "a port"),
-    ("the gateway's pin", "a guest's pin"),
+    ("the gateway's pin", "a guest's pin", "the bridge device being up"),
     ("the bridge's pin",),
 )
 

@@ -18,8 +18,8 @@ from lab_world import inside, same_host
 from machine import REPO, Machine
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
+from vnet.codec import decode, encode
 from vnet.cuts.step import Block, CutStep
-from vnet.engine.codec import decode, encode
 from vnet.engine.records import GatewayRecord, LabRecord
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep

@@ -35,8 +35,8 @@ class BridgeStep(NamedTuple):
         # Only where it is new: later a cut may be in force, and would be open for a moment.
         quiet += tuple(Write(key, "0", lab.netns, optional=True) for key in BRIDGED if self.namespace)
         device = (brctl.addbr(DEVICE, netns=lab.netns),) if self.device else ()
-        far = (*namespace, *self._link(), *self._far())
-        return ((far,), ((*quiet, *device, *self._near()), self._rules()), (self._forward(),))
+        from_gateway = (*namespace, *self._link(), *self._gateway_side())
+        return ((from_gateway,), ((*quiet, *device, *self._bridge_side()), self._rules()), (self._forward(),))
 
     def down(self) -> Stages:
         """Delete the uplink by name, which frees the name, then let the namespace go."""
@@ -44,7 +44,7 @@ class BridgeStep(NamedTuple):
         return ((((ip.link_del(lab.link, netns=lab.gateway.netns)),),), ((ip.netns_del(lab.netns),),))
 
     def _link(self) -> Script:
-        """Make the uplink, its near end in the gateway; the other one stays down until IPv6 is off there."""
+        """Make the uplink from the gateway; the bridge's end stays down until IPv6 is off there."""
         lab = self.lab
         if not self.link:
             return ()
@@ -53,7 +53,7 @@ class BridgeStep(NamedTuple):
                         mac=lab.gateway_mac, peer_mac=lab.uplink_mac),
         )  # fmt: skip
 
-    def _near(self) -> Script:
+    def _bridge_side(self) -> Script:
         """Set the bridge's side: both ends' hardware addresses are known, so no ARP and no entry in its table."""
         lab, netns = self.lab, self.lab.netns
         return (
@@ -70,7 +70,7 @@ class BridgeStep(NamedTuple):
         """Load the tables, whole."""
         return (iptables.restore(self._filter() + self._nat(), netns=self.lab.netns, flush=True),)
 
-    def _far(self) -> Script:
+    def _gateway_side(self) -> Script:
         """Set the gateway's side."""
         lab, netns = self.lab, self.lab.gateway.netns
         return (

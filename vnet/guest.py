@@ -22,7 +22,7 @@ class GuestsStep(NamedTuple):
 
     `named`: the lab's guests that this step is about. `namespaces` and `links` say what is to be made; what is
     not, stands already and is only set right; links that stand are made ports of the bridge again. On the way down
-    `links` says whether the bridge stays, and so loses its ports by name; without `namespaces` the links go alone.
+    `links` says whether the bridge stays, and so loses its ports, as one group; without `namespaces` the links go alone.
     """
 
     lab: Lab

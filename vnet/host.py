@@ -17,7 +17,7 @@ from vnet.tools import ip, iptables, mount
 #: The folder of all users' states.
 RUN = "/run/vnet"
 #: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
-PINS = ("user", "admin", "mnt", "gateway")
+USER_PINS = ("user", "admin", "mnt", "gateway")
 #: The port that the packets come from which tell whether the host's rules still stand (RFC 862); see `observe.echo`.
 ECHO = 7
 #: Where ip-netns(8) pins namespaces; and a mark that is there where the folder was not before vnet.
@@ -73,7 +73,7 @@ def pins_stand(gateway: Gateway) -> bool:
     if gateway.way != "userns":
         return True
     folder = pins_folder(gateway.uid)
-    return all(namespace.is_pin(f"{folder}/{name}") for name in PINS)
+    return all(namespace.is_pin(f"{folder}/{name}") for name in USER_PINS)
 
 
 class StateStep(NamedTuple):
@@ -160,7 +160,7 @@ class HostStep(NamedTuple):
         himself = ("unshare", "--user", f"--map-user={gateway.uid}", f"--map-group={gateway.gid}")
         inside = ("nsenter", f"--user={folder}/user", "--preserve-credentials")
         admin = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagation", "slave")
-        files = tuple(f"{folder}/{name}" for name in PINS)
+        files = tuple(f"{folder}/{name}" for name in USER_PINS)
         return (
             *_unmount(folder),
             Command(("install", "-d", "-m", "0755", folder, NETNS)),

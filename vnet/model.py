@@ -4,7 +4,7 @@ Everything that gets a name or a number in the kernel gets it here, as a pure fu
 user's settings and the lab's number. No process, no file, no clock.
 
 `check` holds a value that comes from outside (a record, a request to a worker) to the rules of the settings: it raises
-ValueError. See `engine/codec.py`.
+ValueError. See `codec.py`.
 """
 
 from __future__ import annotations

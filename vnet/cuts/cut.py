@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vnet.codec import decode, encode
 from vnet.cuts.shapes import RANDOM, RING, SHAPES, Groups, drawn_sides, ring, sides
 from vnet.cuts.words import TYPED, listed, near, read
-from vnet.engine.codec import decode, encode
 from vnet.errors import UsageError
 
 KINDS = (*TYPED, *SHAPES, "fullmesh")

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from vnet.bridge import DEVICE
+from vnet.codec import decode
 from vnet.cuts.step import FAMILIES, FIRST, LAST, SWITCHES, CutStep, ways
-from vnet.engine.codec import decode
 from vnet.errors import CommandError
 from vnet.kernel import namespace
 from vnet.kernel.runner import capture, pin

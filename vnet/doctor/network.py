@@ -10,6 +10,7 @@ from vnet.doctor.facts import Facts, unseen
 from vnet.doctor.said import Said, ok
 from vnet.engine.clash import WIDEST
 from vnet.engine.files import resolv_conf
+from vnet.host import ENTRIES
 
 #: Networks for guests and bridges, tried in this order where the one in the settings is taken.
 CHOICES = ("172.18.0.0", "172.19.0.0", "172.30.0.0", "10.213.0.0", "192.168.192.0", "100.96.192.0")
@@ -150,9 +151,9 @@ def back_ends(facts: Facts) -> Iterator[Said]:
 
 def neighbours(facts: Facts) -> Iterator[Said]:
     """Check the kernel's table of neighbours, one for all namespaces: full, it lets guests reach nobody new."""
-    size = facts.sysctls.get("net/ipv4/neigh/default/gc_thresh3", "")
-    if facts.refused_neighbours:
+    size, enough = facts.sysctls.get("net/ipv4/neigh/default/gc_thresh3", ""), ENTRIES[1]
+    if facts.refused_neighbours and int(size or 0) < enough:
         yield Said("warn", f"the table has been full {facts.refused_neighbours} times; it holds {size or 'too few'}",
-                   "sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=16384")  # fmt: skip
+                   f"sudo sysctl -w net.ipv4.neigh.default.gc_thresh3={enough}")  # fmt: skip
     else:
         yield ok(f"room for {size}, beside those that vnet makes itself" if size else "it has never been full")

@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 from typing import Any, Literal, NamedTuple
 
+from vnet.codec import decode, encode
 from vnet.engine.claims import Claims
-from vnet.engine.codec import decode, encode
 from vnet.errors import NotUpError, VnetError
 from vnet.host import RUN, link_holders, state_folder
 from vnet.model import Gateway, Guest, Lab

@@ -1,6 +1,7 @@
 """What is there now: asked of the kernel, compared with what a lab should be.
 
-A worker calls these, in the namespaces where it has the rights. Everything looks and nothing changes.
+A worker calls these, in the namespaces where it has the rights; `closed` and the host's `address` the caller, too. Everything
+looks and nothing changes.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from vnet.bridge import BRIDGED, DEVICE, UPLINK, BridgeStep
+from vnet.codec import decode, decode_again
 from vnet.command import HOST, Command, Stages
-from vnet.engine.codec import decode, decode_again
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.host import CLOSED_MARK, ECHO
 from vnet.kernel import namespace
 from vnet.kernel.runner import PINS, capture, pin
 from vnet.model import Gateway, Lab
 
-#: Seconds between two tries to reach who has not answered.
-AGAIN_S = 0.05
+#: Seconds between two tries to reach who has not answered, and until the host's rules count as gone.
+AGAIN_S, ECHO_S = 0.05, 1.0
 #: What ioctl(2) asks of a link, and the flag of one that is up (netdevice(7)).
 SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFNETMASK, IFF_UP = 0x8913, 0x8915, 0x891B, 1
 #: An address that is nobody's (RFC 5737), so that only a default route leads there.
@@ -147,12 +148,11 @@ def _ask(any_: socket.socket, what: int, name: str) -> bytes:
 
 
 def _addresses(text: str) -> dict[str, str]:
-    """Read `ip -j address`: each link that is up, with its first IPv4 address, or nothing."""
+    """Read `ip -j address`: each link, with its first IPv4 address, or nothing where it has none or is down, as `address`."""
     found = {}
-    for link in json.loads(text) if text else []:
-        if link and "UP" in link["flags"]:
-            ipv4 = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"] if info["family"] == "inet"]
-            found[link["ifname"]] = ipv4[0] if ipv4 else ""
+    for link in filter(None, json.loads(text)):
+        ipv4 = [f"{info['local']}/{info['prefixlen']}" for info in link["addr_info"] if info["family"] == "inet"]
+        found[link["ifname"]] = ipv4[0] if ipv4 and "UP" in link["flags"] else ""
     return found
 
 
@@ -202,7 +202,7 @@ def _plain(line: str) -> str:
     return line.partition(" [")[0] if line.startswith(":") else line.strip()
 
 
-def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
+def echo(gateway: dict[str, Any]) -> bool:
     """Tell whether the host's rules stand, by what they do: a user without root can't list them.
 
     The host's nat table turns round what the gateway sends to the host from port 7. A UDP packet has to come back,
@@ -216,14 +216,14 @@ def echo(gateway: dict[str, Any], limit_s: float = 1.0) -> bool:
             socket.socket(socket.AF_INET, kind) for kind in (*[socket.SOCK_DGRAM] * 2, *[socket.SOCK_STREAM] * 2)
         )
     with udp, ear, tcp, listening:
-        return _turned_round(udp, ear, wanted, limit_s) and _reset(tcp, listening, wanted, limit_s)
+        return _turned_round(udp, ear, wanted) and _reset(tcp, listening, wanted)
 
 
-def _turned_round(udp: socket.socket, ear: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+def _turned_round(udp: socket.socket, ear: socket.socket, gateway: Gateway) -> bool:
     """Tell whether a UDP packet comes back."""
     udp.bind((str(gateway.ip), ECHO))
     ear.bind((str(gateway.ip), 0))
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + ECHO_S
     while time.monotonic() < deadline:
         try:
             udp.sendto(b"vnet", (str(gateway.host_ip), ear.getsockname()[1]))
@@ -234,13 +234,13 @@ def _turned_round(udp: socket.socket, ear: socket.socket, gateway: Gateway, limi
     return False
 
 
-def _reset(tcp: socket.socket, listening: socket.socket, gateway: Gateway, limit_s: float) -> bool:
+def _reset(tcp: socket.socket, listening: socket.socket, gateway: Gateway) -> bool:
     """Tell whether a TCP connection to where somebody listens is reset on its way."""
     for each, port in ((tcp, ECHO), (listening, ECHO + 1)):
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         each.bind((str(gateway.ip), port))
     listening.listen()
-    tcp.settimeout(limit_s)
+    tcp.settimeout(ECHO_S)
     try:
         tcp.connect((str(gateway.host_ip), ECHO))
     except ConnectionRefusedError:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
-from vnet.engine.codec import decode_again
+from vnet.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.runner import pin
 from vnet.model import Guest, Lab

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from vnet.bridge import DEVICE
-from vnet.engine.codec import decode_again
+from vnet.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.runner import pin
 from vnet.model import Guest, Lab, mac_of

@@ -5,7 +5,7 @@ Names are written after `name` and `dev`, so that none can be taken for a keywor
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface
 
 from vnet.command import HOST, Command
 
@@ -73,9 +73,9 @@ def address_replace(address: IPv4Interface, dev: str, *, netns: str = HOST) -> C
     return Command(("ip", "address", "replace", str(address), "dev", dev), netns)
 
 
-def route_replace(via: IPv4Address, *, netns: str, to: IPv4Network | None = None) -> Command:
-    """Route a network, or all, by way of an address."""
-    return Command(("ip", "route", "replace", str(to) if to else "default", "via", str(via)), netns)
+def route_replace(via: IPv4Address, *, netns: str) -> Command:
+    """Route all by way of an address."""
+    return Command(("ip", "route", "replace", "default", "via", str(via)), netns)
 
 
 def neighbour_del(ip: IPv4Address, dev: str, *, netns: str) -> Command:

@@ -44,5 +44,5 @@ def delete(table_name: str, rule: str) -> Command:
 
 
 def drop_chains(table_name: str, *chains: str) -> str:
-    """Write a table that empties and deletes chains of the host, there or not: one step in place of two commands for each."""
+    """Write a table that empties and deletes chains of the host, there or not, in one transaction."""
     return table(table_name, (f"{chain} -" for chain in chains), (f"-X {chain}" for chain in chains))

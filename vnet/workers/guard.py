@@ -1,7 +1,7 @@
 """What a caller under sudo may ask for: what is his own by a mark that root made, and nothing else.
 
 The caller may be hostile: he may have been given sudo for this program and no other. Each value was checked by its type
-already (`engine/codec.py`); here it is whether the thing belongs to him. /run/vnet is root's, so what lies in there
+already (`codec.py`); here it is whether the thing belongs to him. /run/vnet is root's, so what lies in there
 was made by root: `link-INTERFACE.UID` says whose an interface is, with the namespaces and rules that are named after it.
 """
 
@@ -15,9 +15,9 @@ import stat
 import struct
 from typing import Any
 
+from vnet.codec import decode, decode_again
 from vnet.cuts.step import CutStep
 from vnet.engine import clash
-from vnet.engine.codec import decode, decode_again
 from vnet.errors import CommandError
 from vnet.host import (
     BRIDGE_FILTER,

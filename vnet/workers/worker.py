@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
+from vnet.codec import decode, encode
 from vnet.cuts import observe as observe_cut
 from vnet.cuts.step import CutStep
-from vnet.engine.codec import decode, encode
 from vnet.errors import CommandError, VnetError
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep
