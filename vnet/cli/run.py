@@ -22,7 +22,7 @@ from typing import Any
 from vnet import exec as run_in
 from vnet.cli.caller import session
 from vnet.config import settings
-from vnet.engine import bring_up, take_down
+from vnet.engine import bring_up, gateway_up, take_down
 from vnet.engine.context import Context
 from vnet.engine.records import LabRecord
 from vnet.errors import CommandError, UsageError
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         _folder(options.logs), look.of(sys.stdout).colour,
     )  # fmt: skip
     with session(options, wanted.hooks, wanted.name) as context:
-        bring_up.announce(context, wanted)
+        gateway_up.announce(context, wanted)
         with _alone(context, wanted.name):
             record = _up(context, wanted)
             try:

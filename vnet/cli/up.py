@@ -16,7 +16,7 @@ import time
 from vnet.cli import progress
 from vnet.cli.caller import caller, session
 from vnet.config import settings
-from vnet.engine import bring_up
+from vnet.engine import bring_up, gateway_up
 from vnet.errors import UsageError
 from vnet.kernel import processes
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
         owner = _owner(options.owner)
-        bring_up.announce(context, wanted, quiet=options.dry_run)
+        gateway_up.announce(context, wanted, quiet=options.dry_run)
         with progress.shown(options, context, f"bringing {wanted.name} up, {len(only or wanted.guests)} guests"):
             record = bring_up.lab_up(context, wanted, only, owner)
         if not options.quiet and not options.dry_run:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from vnet.config import settings
 from vnet.config.settings import Settings
 from vnet.doctor import tries
-from vnet.engine import bring_up, clash
+from vnet.engine import clash, gateway_up
 from vnet.engine.context import Context
 from vnet.engine.files import RESOLV, read
 from vnet.errors import CommandError, SettingsError, VnetError
@@ -177,7 +177,7 @@ def _routes(uid: int) -> tuple[Route, ...]:
 def _clash(context: Context, wanted: Settings) -> str:
     """Tell what a vnet-up would be refused for."""
     try:
-        bring_up.check_host(context, bring_up.gateway_for(context, wanted))
+        gateway_up.check_host(context, gateway_up.gateway_for(context, wanted))
     except VnetError as error:
         return str(error)
     return ""

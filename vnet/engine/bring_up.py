@@ -1,4 +1,4 @@
-"""The way up: the gateway where there is none, then the lab, made or changed to what the settings say.
+"""The way up of a lab: made, or changed to what the settings say, once the gateway stands (`gateway_up.py`).
 
 What fails is taken back from the record before the error goes on.
 """
@@ -11,144 +11,27 @@ from contextlib import ExitStack, contextmanager
 
 from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
-from vnet.engine import files, plan
+from vnet.engine import plan
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, GoneError, LabRecord, Records, State, text_of
+from vnet.engine.gateway_up import gateway_for, gateway_up
+from vnet.engine.records import GoneError, LabRecord, Records, State
 from vnet.engine.take_down import (
     guests_down,
     keep_cut,
-    remove_gateway,
+    must,
     remove_lab,
-    remove_strays,
+    say_all,
     write_forwards,
     write_texts,
 )
-from vnet.errors import CommandError, UsageError
-from vnet.gateway import GatewayStep
+from vnet.errors import CommandError
 from vnet.guest import GuestsStep
-from vnet.host import BRIDGE_FILTER, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
-from vnet.kernel import observe, path, tables
+from vnet.host import StateStep
+from vnet.kernel import path
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
 READY_S, STANDING_S = 10.0, 1.0
-
-
-def gateway_for(context: Context, settings: Settings) -> Gateway:
-    """Tell which gateway these settings need; refuses it where another one stands, which all labs share."""
-    host, networks = settings.host, settings.networks
-    wanted = Gateway(context.records.uid, os.getgid(), context.rights.way, host.interface, host.ip, networks.bridges,
-                     networks.mtu, host.iptables)  # fmt: skip
-    record = context.gateway()
-    for field, key in (("host_ip", "host.ip"), ("interface", "host.interface"), ("bridges", "networks.bridges")):
-        asked, now = getattr(wanted, field), getattr(record.gateway if record else wanted, field)
-        if asked != now:
-            raise UsageError(
-                f"{key}: {asked} is wanted, but the gateway is up with {now}, "
-                "which all labs share: set that, or take everything down first with vnet-down --all --gateway"
-            )
-    return record.gateway if record else wanted
-
-
-def host_step(gateway: Gateway) -> HostStep:
-    """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
-    return HostStep(gateway, observe.closed(), mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(NETNS),
-                    bridged=os.path.exists(BRIDGE_FILTER), tables=tables.before())  # fmt: skip
-
-
-def check_host(context: Context, gateway: Gateway) -> None:
-    """Refuse a gateway whose address, route or interface somebody else on this host holds."""
-    records = context.records
-    if not records.exist() or records.gateway() is None:
-        from vnet.engine import clash
-
-        try:
-            clash.check(gateway, records.uid)
-        except UsageError:
-            if not records.exist() or records.gateway() is None:  # else another vnet of the caller's has just made it
-                raise
-
-
-def announce(context: Context, settings: Settings, *, quiet: bool = False) -> None:
-    """Refuse what clashes; before sudo is used the first time, print what will run under it."""
-    gateway = gateway_for(context, settings)
-    check_host(context, gateway)
-    if quiet or context.gateway() or context.rights.way == "root":
-        return
-    from vnet.engine import show
-    from vnet.workers.sudo import sudo
-
-    sudo()
-    context.say("the gateway is made once, as root. These commands will run under sudo:")
-    for step in (StateStep(gateway.uid, gateway.gid), host_step(gateway)):
-        for line in show.lines(step, "up", gateway.way):
-            context.say(f"  {line}")
-
-
-def gateway_up(context: Context, wanted: Gateway) -> Gateway:
-    """Make the gateway where there is none; where there is one, mend what is missing."""
-    with context.records.lock("world"):
-        record = context.records.gateway()
-        if record and context.records.lost:
-            context.say(f"the gateway's record was lost ({context.records.lost}): going by root's own")
-            _raise(remove_strays(context, record))
-            context.records.write_gateway(record)
-        if record and record.state == "up" and pins_stand(record.gateway):
-            _mend_gateway(context, record)
-            return record.gateway
-        return _make_gateway(context, wanted, record)
-
-
-def _make_gateway(context: Context, wanted: Gateway, old: GatewayRecord | None) -> Gateway:
-    """Make the gateway; one that is half made, or past use, is taken away first."""
-    if old:
-        _raise(remove_gateway(context, old))
-    step = host_step(wanted)
-    hooks = context.hooks.holding("vnet_before_gateway_down", "vnet_after_gateway_down")
-    record = GatewayRecord(wanted, step.closes, "making", context.hooks.lab, hooks)
-    step = step._replace(mark=text_of(record._replace(state="up")))
-    context.records.write_gateway(record)
-    try:
-        with context.step("gateway up"):
-            context.hooks.up("vnet_before_gateway_up", gateway=wanted)
-            context.host().do("up", step)
-            context.labs(wanted).do("up", GatewayStep(wanted))
-            for name, text in files.gateway_texts(wanted).items():
-                context.records.write_file(name, text)
-            context.hooks.up("vnet_after_gateway_up", gateway=wanted)
-        context.records.write_gateway(record._replace(state="up"))
-    except BaseException:
-        _say_all(context, remove_gateway(context, record))
-        raise
-    return wanted
-
-
-def _mend_gateway(context: Context, record: GatewayRecord) -> None:
-    """Put back what was taken from a standing gateway, by a firewall's reload or by hand."""
-    gateway, labs = record.gateway, context.labs(record.gateway)
-    pinned = bool(labs.ask("inodes", netns=(gateway.netns,)))
-    link = observe.address(gateway.interface)
-    closes = record.closes or observe.closed()  # the host may have stopped forwarding since
-    if closes != record.closes:
-        context.records.write_gateway(record._replace(closes=closes))
-    step = HostStep(gateway, closes, mends=True, namespaces=False, link=link is None, mark=text_of(record),
-                    bridged=os.path.exists(BRIDGE_FILTER))  # fmt: skip
-    if not pinned:
-        context.say("the gateway is gone: making it anew")
-        context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
-        context.host().do("up", step._replace(namespaces=gateway.way != "userns", link=True))
-        labs.do("up", GatewayStep(gateway, folder=False))
-    elif str(gateway.host) != link:
-        context.say(f"the host's {gateway.interface} has changed: putting it right")
-        context.host().do("up", step)
-    if not pinned or not labs.ask("gateway", gateway=gateway):
-        labs.do("up", GatewayStep(gateway, folder=False, pin=False))
-        labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.forwarding())))
-    if gateway.iptables and not labs.ask("echo", gateway=gateway):
-        context.say("the host's firewall has lost vnet's rules: putting them back")
-        context.host().do("up", step._replace(link=False))
-        if not labs.ask("echo", gateway=gateway):
-            context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")
 
 
 def lab_up(context: Context, settings: Settings, only: Collection[str] = (), owner: str = "") -> LabRecord:
@@ -161,7 +44,7 @@ def lab_up(context: Context, settings: Settings, only: Collection[str] = (), own
         gateway = gateway_up(context, gateway_for(context, settings))
         record, wanted = _allocate(context, settings, gateway, only, owner)
         if record and record.bridge != "up":
-            _raise(remove_lab(context, record))  # with all that it held
+            must(remove_lab(context, record))  # with all that it held
             record, wanted = _allocate(context, settings, gateway, only, owner)
         return _change(context, record, wanted) if record else _make(context, wanted)
 
@@ -217,7 +100,7 @@ def _make(context: Context, record: LabRecord) -> LabRecord:
     try:
         return _do(context, record, plan.changes(record.lab, None, None))
     except BaseException:
-        _say_all(context, remove_lab(context, record))
+        say_all(context, remove_lab(context, record))
         raise
 
 
@@ -230,11 +113,11 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
         context.records.write_lab(record.with_guests(frozenset(todo.gone), "removing"))
     record, errors = guests_down(context, record, todo.gone)
     if any(record.lab.guest(name) for name in todo.gone):
-        _raise(errors)
+        must(errors)
     if todo.bridge and todo.bridge.namespace:
-        _raise(labs.do("down", BridgeStep(record.lab)))
+        must(labs.do("down", BridgeStep(record.lab)))
         if todo.relinked:
-            _raise(labs.do("down", todo.relinked))
+            must(labs.do("down", todo.relinked))
     added, states = frozenset(todo.added.named if todo.added else ()), dict(record.guests)
     now: tuple[tuple[str, State], ...] = tuple(
         (each.name, "making" if each.name in added else states[each.name]) for each in lab.guests
@@ -247,9 +130,9 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     try:
         done = _do(context, changed, todo)
     except BaseException:
-        _say_all(context, errors + guests_down(context, changed, tuple(added))[1])
+        say_all(context, errors + guests_down(context, changed, tuple(added))[1])
         raise
-    _raise(errors)
+    must(errors)
     return done
 
 
@@ -305,15 +188,3 @@ def _mend_silent(context: Context, lab: Lab, stood: tuple[str, ...]) -> None:
     still = labs.ask("ready", lab=lab, named=silent, limit_s=READY_S)
     if still:
         raise CommandError(f"{' '.join(still)}: no answer; vnet-down {' '.join(still)}, then vnet-up, makes them anew")
-
-
-def _raise(errors: list[str]) -> None:
-    """Raise what went wrong on the way down, where the way up can't go on over it."""
-    if errors:
-        raise CommandError("\n".join(errors))
-
-
-def _say_all(context: Context, errors: list[str]) -> None:
-    """Tell what could not be taken back."""
-    for error in errors:
-        context.say(f"while taking it back: {error}")

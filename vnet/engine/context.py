@@ -1,6 +1,6 @@
 """What one call of vnet works with: records, rights, hooks, and a mouth.
 
-The engine is `bring_up.py` and `take_down.py`: functions on a `Context`. For each step: hooks before, write down, do,
+The engine is `gateway_up.py`, `bring_up.py` and `take_down.py`: functions on a `Context`. For each step: hooks before, write down, do,
 write down, hooks after.
 """
 

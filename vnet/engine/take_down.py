@@ -13,7 +13,7 @@ from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
-from vnet.errors import NotUpError
+from vnet.errors import CommandError, NotUpError
 from vnet.guest import GuestsStep
 from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, link_mark, pins_stand
 from vnet.kernel import tables
@@ -221,3 +221,15 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     if not failed:
         context.records.remove_gateway()
     return errors + failed
+
+
+def must(errors: list[str]) -> None:
+    """Raise what went wrong on the way down, where the way up can't go on over it."""
+    if errors:
+        raise CommandError("\n".join(errors))
+
+
+def say_all(context: Context, errors: list[str]) -> None:
+    """Tell what could not be taken back."""
+    for error in errors:
+        context.say(f"while taking it back: {error}")
