@@ -213,6 +213,52 @@ def test_down_with_nothing_up_is_content(box: Box) -> None:
 
 
 @pytest.mark.quick_in("sudo")
+@pytest.mark.quick_in("userns")
+def test_a_project_of_the_same_name_takes_nothing_away(box: Box) -> None:
+    """Another checkout, whose folder is called the same: its vnet-up is refused, and its trap's vnet-down leaves the lab alone."""
+    with standing(box):
+        server = serve(box, "web", "tcp", 8000)
+        other = f"{box.project}/other/project"
+        box.run("mkdir", "-p", other)
+        for name, words in (("other/project/vnet.toml", (f"{box.project}/vnet.toml", "stays")), ("", ())):
+            if name:
+                box.write(name, SHOP)
+                assert box.vnet("up", cwd=other, check=False).returncode == 2
+            for argv in ((), ("web",), ("--dry-run",)):
+                done = box.vnet("down", *argv, cwd=other)
+                assert [word for word in words if word not in done.stderr] == []
+                assert done.stdout == ""
+        assert ask(box, "app", "tcp", WEB, 8000).startswith("web ")
+        end(server)
+        box.vnet("down", "-n", "project", cwd=other)
+        assert inside(box, "web", "true", check=False).returncode == 3
+
+
+@pytest.mark.quick_in("sudo")
+def test_without_a_file_and_names_nothing_is_made(box: Box) -> None:
+    """A vnet-up in the wrong folder is refused, and takes no guests from a lab without a file."""
+    with same_host(box) as before:
+        done = box.vnet("up", check=False)
+        assert (done.returncode, done.stderr.count("\n"), "no vnet.toml here" in done.stderr) == (2, 1, True)
+        assert before.diff(box.machine.snapshot()) == []
+        box.vnet("up", "a", "b")
+        assert box.vnet("up", check=False).returncode == 2
+        inside(box, "a", "true")
+
+
+@pytest.mark.quick_in("userns")
+def test_labs_are_made_on_the_host(box: Box) -> None:
+    """vnet-up, vnet-down and vnet-run in a node are refused, with a line that says where one is; nothing changes."""
+    with standing(box):
+        for verb in ("up", "down", "run"):
+            for options in ((), ("--root",)):
+                done = box.vnet("exec", *options, "web", f"vnet-{verb}", check=False)
+                assert (done.returncode, "this is the node web of the lab project" in done.stderr) == (2, True), (
+                    done.stderr
+                )
+        assert troubles(box) == []
+
+
 def test_one_guest_goes_and_comes(box: Box) -> None:
     """`vnet-down GUEST` leaves the others; `vnet-up` brings it back."""
     with standing(box):

@@ -206,14 +206,14 @@ def test_exec_leads_nowhere_else(eve: Box) -> None:
         folder,
         "",
     ):
-        assert ask("project", "web", path, "/", "id").startswith("vnet-exec: ")
+        assert ask("project", "web", path, "/", "022", "id").startswith("vnet-exec: ")
     for lab_ in ("../../3001/labs/project", "..", "a/b"):
-        assert "not the name of a lab" in ask(lab_, "web", env, "/", "id")
-    assert "password is required" in ask("project", "web", env, "/", "id", verb="exec-root")
-    for few in ((), ("project",), ("project", "web", env, "/")):
+        assert "not the name of a lab" in ask(lab_, "web", env, "/", "022", "id")
+    assert "password is required" in ask("project", "web", env, "/", "022", "id", verb="exec-root")
+    for few in ((), ("project",), ("project", "web", env, "/"), ("project", "web", env, "/", "0x2", "id")):
         ask(*few)
     eve.run("ln", "-s", "/root/secret/hosts", f"{env[:-1]}2")
-    assert "vnet-exec: " in ask("project", "web", f"{env[:-1]}2", "/", "id")
+    assert "vnet-exec: " in ask("project", "web", f"{env[:-1]}2", "/", "022", "id")
 
     nodes = eve.run("cat", f"{folder}/labs/project/nodes").stdout
     for forged in (

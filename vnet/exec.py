@@ -200,17 +200,17 @@ def run(call: Call) -> int:
 
 
 def _here() -> str:
-    """Name the working directory; empty where it was removed."""
+    """Name the working directory; where it was removed, a command would find itself in another one."""
     try:
         return os.getcwd()
     except FileNotFoundError:
-        return ""
+        raise VnetError("the working directory was removed; cd to one that is there") from None
 
 
 def go(here: str) -> None:
-    """Go back to the working directory, in the node's view of the files."""
+    """Go back to the working directory, in the node's view of the files; `/` where it is not seen from there."""
     try:
-        os.chdir(here or "/")
+        os.chdir(here)
     except OSError:
         os.chdir("/")
 

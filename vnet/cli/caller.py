@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 
 from vnet.engine.context import Context
+from vnet.errors import UsageError
 from vnet.hooks import Hooks
 from vnet.nodes import caller
 from vnet.step import Step
 
-__all__ = ["caller", "session"]
+__all__ = ["caller", "counted", "on_host", "session"]
+
+
+def on_host(options: Namespace) -> None:
+    """Refuse to make or take away labs from within one: the host's links and records are not seen from there."""
+    node = os.environ.get("VNET_NODE")
+    if node:
+        raise UsageError(
+            f"this is the node {node} of the lab {os.environ.get('VNET_LAB')}; {options.prog} is for the host"
+        )
+
+
+def counted(guests: Sized) -> str:
+    """Say how many guests there are."""
+    return f"{len(guests)} guest{'' if len(guests) == 1 else 's'}"
 
 
 @contextmanager

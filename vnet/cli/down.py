@@ -11,7 +11,7 @@ import argparse
 import os
 
 from vnet.cli import progress
-from vnet.cli.caller import caller, session
+from vnet.cli.caller import caller, on_host, session
 from vnet.config import settings
 from vnet.engine import records, take_down
 from vnet.errors import CommandError, SettingsError
@@ -28,9 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
-    name = ""
+    on_host(options)
+    name, file = "", None
     try:
-        name = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd()).name
+        wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
+        name, file = wanted.name, None if options.lab or os.environ.get("VNET_LAB") else wanted.file or ""
     except SettingsError:
         if not (options.all or options.gateway or options.orphans):
             name = _named(options)
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         elif options.orphans:
             errors = take_down.orphans_down(context)
         else:
-            errors = take_down.lab_down(context, name, tuple(options.guests))
+            errors = take_down.lab_down(context, name, tuple(options.guests), file=file)
     if errors:
         raise CommandError("\n".join(errors))
     return 0

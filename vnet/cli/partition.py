@@ -45,13 +45,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(words: list[str]) -> list[str]:
-    """Keep `--` between groups from argparse; hand `run` over to vnet-exec."""
+    """Keep `--` between groups from argparse, not the one that only ends the options; hand `run` over to vnet-exec."""
     at = _kind_at(words)
     if words[at : at + 1] == ["run"]:
         from vnet import exec as run_in
 
         sys.exit(run_in.main([*words[:at], *words[at + 1 :]]))
-    return [DASHES if word == "--" else word for word in words]
+    options = [word for word in words[:at] if word != "--"]
+    return [*options, *(DASHES if word == "--" else word for word in words[at:])]
 
 
 def _kind_at(words: list[str]) -> int:

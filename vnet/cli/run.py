@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from vnet import exec as run_in
-from vnet.cli.caller import session
+from vnet.cli.caller import counted, on_host, session
 from vnet.config import settings
 from vnet.engine import bring_up, gateway_up, take_down
 from vnet.engine.context import Context
@@ -53,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
+    on_host(options)
     wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
     state = State(plan.programs(wanted, options.only, options.exclude), options.mode)
     wishes = front.Wishes(
@@ -87,7 +88,7 @@ def _up(context: Context, wanted: settings.Settings) -> LabRecord:
     started_s = time.monotonic()
     record = bring_up.lab_up(context, wanted)
     took_s = time.monotonic() - started_s
-    context.say(f"{record.lab.name} is up: {len(record.lab.guests)} guests, {took_s:.2f} s")
+    context.say(f"{record.lab.name} is up: {counted(record.lab.guests)}, {took_s:.2f} s")
     return record
 
 

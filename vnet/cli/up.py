@@ -4,7 +4,7 @@ Where there is no vnet.toml, the named guests are the lab. Where there is one, o
 
   vnet-up                      the lab of the vnet.toml here or above
   vnet-up --dry-run            every command that would run, and none is
-  vnet-up -n trial a b c       a lab of three guests, with no file at all
+  vnet-up -n trial a b c       where there is no vnet.toml: a lab of three guests
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import time
 
 from vnet.cli import progress
-from vnet.cli.caller import caller, session
+from vnet.cli.caller import caller, counted, on_host, session
 from vnet.config import settings
 from vnet.engine import bring_up, gateway_up
 from vnet.errors import UsageError
@@ -33,21 +33,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
+    on_host(options)
     started = time.monotonic()
     wanted = settings.load(
         file=options.file, lab=options.lab, guests=options.guests, host_ip=options.host_ip,
         iptables=False if options.no_iptables else None, environ=os.environ, cwd=os.getcwd(),
     )  # fmt: skip
+    if not wanted.file and not wanted.guests:
+        raise UsageError(
+            "no vnet.toml here or above: write one, name it with -f, or name the guests of a lab without one"
+        )
     with session(options, wanted.hooks, wanted.name) as context:
         only = frozenset(options.guests)
         owner = _owner(options.owner)
         gateway_up.announce(context, wanted, quiet=options.dry_run)
-        with progress.shown(options, context, f"bringing {wanted.name} up, {len(only or wanted.guests)} guests"):
+        with progress.shown(options, context, f"bringing {wanted.name} up, {counted(only or wanted.guests)}"):
             record = bring_up.lab_up(context, wanted, only, owner)
         if not options.quiet and not options.dry_run:
             lab, took_s = record.lab, time.monotonic() - started
             context.say(
-                f"{lab.name} is up: {len(lab.guests)} guests at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s"
+                f"{lab.name} is up: {counted(lab.guests)} at {lab.network}, bridge {lab.bridge_ip}, {took_s:.2f} s"
             )
     if options.json and not options.dry_run:
         from vnet.picture.status import as_json

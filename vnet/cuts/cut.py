@@ -107,7 +107,9 @@ def cut(kind: str, words: Sequence[str], nodes: Sequence[str], *, seed: int | No
         groups = read(kind, words, nodes)
         return _made(kind, groups, nodes, _typed(kind, groups, nodes))
     if kind not in KINDS:
-        raise UsageError(f"unknown kind {kind!r}{near(kind, (*KINDS, 'show', 'run'))}; kinds: {', '.join(KINDS)}")
+        raise UsageError(
+            f"unknown kind {kind!r}{near(kind, (*KINDS, 'show', 'run'))}; kinds: {', '.join(KINDS)}; or show, run"
+        )
     if words:
         instead = "it heals the whole lab" if kind == "fullmesh" else "to name the sides, use disjoint or split"
         raise UsageError(f"{kind}: takes no guests, got {words[0]!r}; {instead}")

@@ -22,6 +22,7 @@ from vnet.host import NETNS, link_holders
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Way
+from vnet.nodes import caller
 from vnet.workers.sudo import sudo_argv
 
 #: Each tool, and the Debian package that brings it.
@@ -209,6 +210,7 @@ def _strays(known: dict[str, Any]) -> tuple[str, ...]:
     """Name the pinned namespaces of vnet's that belong to nothing on record, nor to another user's."""
     names = os.listdir(NETNS) if os.path.isdir(NETNS) else []
     prefixes = "|".join(map(re.escape, {"vnet", *(set(link_holders()) - {"vnet"})}))
-    shape = re.compile(rf"(?:{prefixes})(-x\d+)?(x\d+)?")
-    return tuple(sorted(name for name in names if (found := shape.fullmatch(name)) and name not in known
-                        and name.removesuffix(found[2] or "") not in known))  # fmt: skip
+    others = {interface for interface, uid in link_holders().items() if uid != caller()}
+    shape = re.compile(rf"({prefixes})(-x\d+)?(x\d+)?")
+    return tuple(sorted(name for name in names if (found := shape.fullmatch(name)) and found[1] not in others
+                        and name not in known and name.removesuffix(found[3] or "") not in known))  # fmt: skip

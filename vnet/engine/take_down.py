@@ -20,10 +20,12 @@ from vnet.kernel import tables
 from vnet.model import Gateway
 
 
-def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False) -> list[str]:
+def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False,
+             file: str | None = None) -> list[str]:  # fmt: skip
     """Take a lab, or some guests of it, away. A lab that is not there is fine; a guest that it never had is not.
 
-    `orphan`: unless somebody else has made it his meanwhile.
+    `orphan`: unless somebody else has made it his meanwhile. `file`: unless it is another file's (`""`: none), whose
+    project only has a folder of the same name.
     """
     records = context.records
     if not records.exist():
@@ -34,6 +36,10 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orpha
             records.remove_lab(name)
             return []
         if orphan and not record.orphaned:
+            return []
+        if file not in (None, record.lab.file or "") and record.bridge != "removing":
+            context.say(f"the lab {name} that is up belongs to {record.lab.file or 'no file'}, and stays; "
+                        f"vnet-down -n {name} takes it away")  # fmt: skip
             return []
         unknown = [guest for guest in guests if not record.lab.guest(guest)]
         if unknown:

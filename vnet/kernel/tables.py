@@ -23,9 +23,9 @@ def _now() -> tuple[int, ...]:
 
 
 def _numbers(path: str) -> tuple[int, ...]:
-    """Read numbers."""
+    """Read numbers; none where there is no such file, or root has not opened its folder to others yet."""
     try:
         with open(path, encoding="ascii") as file:
             return tuple(map(int, file.read().split()))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ()

@@ -39,14 +39,25 @@ def exec_argv(node: Node, command: list[str], env: dict[str, str], here: str, *,
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
-    return [*sudo_argv("-S"), "exec-root" if root else "exec", node.lab, node.name, path, here, *command]
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return [
+        *sudo_argv("-S"),
+        "exec-root" if root else "exec",
+        node.lab,
+        node.name,
+        path,
+        here,
+        f"{umask:03o}",
+        *command,
+    ]
 
 
 def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
     """Do the root side, for the caller `uid`."""
-    if len(argv) < 5:
+    if len(argv) < 6 or len(argv[4]) != 3 or not set("01234567").issuperset(argv[4]):
         raise UsageError("this part is for vnet-exec to start")
-    lab, name, path, here, *command = argv
+    lab, name, path, here, umask, *command = argv
     if os.path.dirname(path) != f"{run_in.RUN}/{uid}":
         raise UsageError(f"{path}: not a file of vnet-exec's")
     node = _node(uid, lab, name)
@@ -55,6 +66,7 @@ def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
     if not root:
         _become_caller(uid)
     run_in.go(here)
+    os.umask(int(umask, 8))  # sudo's own else
     return run_in.become(command, env)
 
 
