@@ -17,7 +17,10 @@ GUESTS = "guests: flask, nginx, redis"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("isolat flask", "unknown kind 'isolat', did you mean 'isolate'?; kinds: " + ", ".join(KINDS) + "; or show, run"),
+        (
+            "isolat flask",
+            "unknown kind 'isolat', did you mean 'isolate'?; kinds: " + ", ".join(KINDS) + "; or show, run",
+        ),
         ("shwo", "unknown kind 'shwo', did you mean 'show'?; kinds: " + ", ".join(KINDS) + "; or show, run"),
         ("-- flask", "unknown kind '--'; kinds: " + ", ".join(KINDS) + "; or show, run"),
         ("isolate flsk", f"isolate: no guest 'flsk', did you mean 'flask'?; {GUESTS}"),

@@ -28,6 +28,7 @@ def order(hook: str) -> tuple[str, ...]:
     return ("b.py", "a.py") if hook.endswith("_down") or hook == "vnet_failed" else ("a.py", "b.py")
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_every_hook_at_its_moment(box: Box) -> None:
     """From the first vnet-up to the last vnet-down: order, arguments, what is there then, and who runs them."""
     with same_host(box):

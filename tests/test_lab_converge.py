@@ -148,6 +148,7 @@ def lives(caller: Process, word: str) -> bool:
     return bool(caller.stdout.readline() == f"{word}\n")
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_connections_live_through_an_edited_file(box: Box) -> None:
     """Other guests come, go and get other addresses; ports are added; what is not concerned notices nothing."""
     with standing(box, SHOP + '[guests.mail]\nip = "172.18.0.20"\n'):
@@ -274,6 +275,7 @@ def test_one_guest_goes_and_comes(box: Box) -> None:
         end(held, server)
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_down_ends_what_runs(box: Box) -> None:
     """TERM, and KILL for what does not listen to it."""
     with standing(box):

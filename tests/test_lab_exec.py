@@ -131,6 +131,7 @@ def test_words_behind_the_node_are_the_commands(box: Box) -> None:
             assert box.vnet("exec", *words).stdout.startswith(("vnet 0.", "usage: vnet-exec"))
 
 
+@pytest.mark.quick_in("sudo")
 def test_the_callers_umask(box: Box) -> None:
     """It is the command's."""
     with standing(box):
@@ -190,6 +191,7 @@ def test_a_terminal_is_the_commands(box: Box) -> None:
         terminal.close()
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_from_within_nodes(box: Box) -> None:
     """A command in a node starts others, in other nodes, as it would outside."""
     with standing(box):

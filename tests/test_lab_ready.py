@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from conftest import Box
 from lab_world import same_host
 from machine import Machine
@@ -30,6 +31,7 @@ def lost(box: Box, count: int, reach: int) -> list[list[tuple[int, int]]]:
     return list(found["missing"])
 
 
+@pytest.mark.quick_in("root", "userns")
 def test_no_first_packet_is_lost(box: Box) -> None:
     """On the first vnet-up of all, between all; after guests were added, and right after a vnet-down."""
     with same_host(box):

@@ -13,6 +13,7 @@ KEEP = "cd / && tar --one-file-system -cf - run/vnet"
 TOOLS = ("ip", "iptables-restore", "busybox", "mount", "install", "umount", "rm", "mv", "touch", "unshare")
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_after_a_reboot(box: Box) -> None:
     """The files of the machine's former life are there, and nothing that they tell of: vnet-up works, vnet-down leaves nothing."""
     with standing(box):

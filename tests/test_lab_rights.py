@@ -35,6 +35,7 @@ def user_on(machine: Machine, user: str, toml: str = SHOP, way: str = "userns") 
     yield box
 
 
+@pytest.mark.quick_in("userns", "sudo")
 def test_the_state_is_the_owners_and_outlives_a_logout(box: Box) -> None:
     """It is no part of the session's folder, which is taken away; no process was left to be ended with it either."""
     uid = box.machine.run("id", "-u", box.user).stdout.strip()
