@@ -63,9 +63,9 @@ def prepared(box: Box, heading: str) -> list[str]:
     return [block.text for block in blocks if not block.name]
 
 
-def bash(box: Box, script: str, **env: str) -> Completed:
+def bash(box: Box, script: str, timeout_s: float = 60, **env: str) -> Completed:
     """Run commands as a person would type them; the first that fails ends them."""
-    return box.run("bash", "-euo", "pipefail", "-c", script, env={**PATH, **env})
+    return box.run("bash", "-euo", "pipefail", "-c", script, env={**PATH, **env}, timeout_s=timeout_s)
 
 
 def fails(box: Box, script: str, **env: str) -> str:
@@ -226,6 +226,7 @@ def test_etcd(box: Box) -> None:
     assert run.wait(20) == 128 + 15
 
 
+@pytest.mark.long  # two sentinels that both stand for election have to try again, now and then several times
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_redis_with_sentinel(box: Box) -> None:
     """The master is cut off, refuses writes, and is followed by another one, which takes them; healed, it is a replica."""
@@ -235,7 +236,7 @@ def test_redis_with_sentinel(box: Box) -> None:
     run = box.popen("/opt/vnet/bin/vnet-run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     first = ("exec", "a", "redis-cli", "-h", "a", "ping")
     wait_for(lambda: box.vnet(*first, check=False).stdout == "PONG\n", "the first member to answer", timeout_s=30)
-    done = bash(box, commands)
+    done = bash(box, commands, timeout_s=240)
     assert "OK" in done.stdout
     assert "NOREPLICAS" in done.stderr
     role = ("exec", "a", "redis-cli", "-h", "a", "info", "replication")
