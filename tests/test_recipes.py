@@ -226,7 +226,7 @@ def test_etcd(box: Box) -> None:
     assert run.wait(20) == 128 + 15
 
 
-@pytest.mark.long  # two sentinels that both stand for election have to try again, now and then several times
+@pytest.mark.long  # sentinels take 10 s to know each other's replicas, and elect as often as it takes
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_redis_with_sentinel(box: Box) -> None:
     """The master is cut off, refuses writes, and is followed by another one, which takes them; healed, it is a replica."""
