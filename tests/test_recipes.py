@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -212,34 +212,39 @@ def test_a_hook_sets_each_guest_up(box: Box) -> None:
         assert box.run(*keys).stdout.split() != ["3", "2"]
 
 
+@contextmanager
+def running(
+    box: Box, heading: str, packages: str, programs: tuple[str, str], answers: Callable[[], bool]
+) -> Iterator[str]:
+    """Bring a recipe's members up by vnet-run; gives the recipe's commands once they answer, and ends the run."""
+    if box.run("sh", "-c", 'command -v "$0" && command -v "$1"', *programs, check=False).returncode:
+        pytest.skip(f"{heading} is not installed: apt-get install {packages}")
+    (commands,) = prepared(box, heading)
+    run = box.popen("/opt/vnet/bin/vnet-run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(answers, f"{heading} to answer", timeout_s=30)
+    yield commands
+    run.terminate()
+    assert run.wait(20) == 128 + 15
+
+
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_etcd(box: Box) -> None:
     """Three members by vnet-run; the majority takes a write, the minority none."""
-    if box.run("sh", "-c", "command -v etcd && command -v etcdctl", check=False).returncode:
-        pytest.skip("etcd is not installed: apt-get install etcd-server etcd-client")
-    (commands,) = prepared(box, "etcd")
-    run = box.popen("/opt/vnet/bin/vnet-run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     healthy = ("exec", "a", "etcdctl", "--endpoints=http://a:2379", "--command-timeout=1s", "endpoint", "health")
-    wait_for(lambda: box.vnet(*healthy, check=False).returncode == 0, "the cluster to be healthy", timeout_s=30)
-    assert bash(box, commands).stdout.split() == ["OK", "refused"]
-    run.terminate()
-    assert run.wait(20) == 128 + 15
+    answers = lambda: box.vnet(*healthy, check=False).returncode == 0  # noqa: E731
+    with running(box, "etcd", "etcd-server etcd-client", ("etcd", "etcdctl"), answers) as commands:
+        assert bash(box, commands).stdout.split() == ["OK", "refused"]
 
 
 @pytest.mark.long  # sentinels take 10 s to know each other's replicas, and elect as often as it takes
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_redis_with_sentinel(box: Box) -> None:
     """The master is cut off, refuses writes, and is followed by another one, which takes them; healed, it is a replica."""
-    if box.run("sh", "-c", "command -v redis-server && command -v redis-sentinel", check=False).returncode:
-        pytest.skip("Redis is not installed: apt-get install redis-server redis-sentinel")
-    (commands,) = prepared(box, "Redis with Sentinel")
-    run = box.popen("/opt/vnet/bin/vnet-run", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    first = ("exec", "a", "redis-cli", "-h", "a", "ping")
-    wait_for(lambda: box.vnet(*first, check=False).stdout == "PONG\n", "the first member to answer", timeout_s=30)
-    done = bash(box, commands, timeout_s=240)
-    assert "OK" in done.stdout
-    assert "NOREPLICAS" in done.stderr
-    role = ("exec", "a", "redis-cli", "-h", "a", "info", "replication")
-    wait_for(lambda: "role:slave" in box.vnet(*role).stdout, "the old master to follow", timeout_s=30)
-    run.terminate()
-    assert run.wait(20) == 128 + 15
+    ping, role = (("exec", "a", "redis-cli", "-h", "a", *words) for words in (("ping",), ("info", "replication")))
+    answers = lambda: box.vnet(*ping, check=False).stdout == "PONG\n"  # noqa: E731
+    programs, packages = ("redis-server", "redis-sentinel"), "redis-server redis-sentinel"
+    with running(box, "Redis with Sentinel", packages, programs, answers) as commands:
+        done = bash(box, commands, timeout_s=240)
+        assert "OK" in done.stdout
+        assert "NOREPLICAS" in done.stderr
+        wait_for(lambda: "role:slave" in box.vnet(*role).stdout, "the old master to follow", timeout_s=30)

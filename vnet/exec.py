@@ -199,6 +199,13 @@ def run(call: Call) -> int:
     return become(command, env)
 
 
+def umask_now() -> int:
+    """Tell this process's umask, which can only be set (umask(2)); what is made meanwhile is its owner's alone."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
+
+
 def _here() -> str:
     """Name the working directory; where it was removed, a command would find itself in another one."""
     try:

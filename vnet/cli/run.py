@@ -95,8 +95,7 @@ def _up(context: Context, wanted: settings.Settings) -> LabRecord:
 def _run(context: Context, record: LabRecord, state: State, wishes: front.Wishes) -> int:
     """Run the commands, with a keeper of their processes."""
     lab, folder = record.lab, context.records.folder
-    cwd, umask = os.path.dirname(lab.file) if lab.file else os.getcwd(), os.umask(0)
-    os.umask(umask)
+    cwd, umask = os.path.dirname(lab.file) if lab.file else os.getcwd(), run_in.umask_now()
 
     def request(guest: str) -> dict[str, Any]:
         env = run_in.environment(Node(folder, lab.name, guest))

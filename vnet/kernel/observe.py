@@ -6,7 +6,6 @@ looks and nothing changes.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -24,13 +23,12 @@ from vnet.command import HOST, Command, Stages
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.host import CLOSED_MARK, ECHO
 from vnet.kernel import namespace
+from vnet.kernel.link import IFF_UP, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, asked
 from vnet.kernel.runner import PINS, capture, pin
 from vnet.model import Gateway, Lab
 
 #: Seconds between two tries to reach who has not answered, and until the host's rules count as gone.
 AGAIN_S, ECHO_S = 0.05, 1.0
-#: What ioctl(2) asks of a link, and the flag of one that is up (netdevice(7)).
-SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFNETMASK, IFF_UP = 0x8913, 0x8915, 0x891B, 1
 #: An address that is nobody's (RFC 5737), so that only a default route leads there.
 OUTSIDE = ("192.0.2.1", 9)
 #: How rules begin that concern packets on their way through the host.
@@ -132,19 +130,14 @@ def address(name: str, netns: str = HOST) -> str | None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_,
     ):
         try:
-            (flags,) = struct.unpack_from("H", _ask(any_, SIOCGIFFLAGS, name), 16)
+            (flags,) = struct.unpack_from("H", asked(any_, SIOCGIFFLAGS, name), 16)
         except OSError:
             return None
         try:
-            ip, mask = (IPv4Address(_ask(any_, what, name)[20:24]) for what in (SIOCGIFADDR, SIOCGIFNETMASK))
+            ip, mask = (IPv4Address(asked(any_, what, name)[20:24]) for what in (SIOCGIFADDR, SIOCGIFNETMASK))
         except OSError:
             return ""
         return f"{ip}/{int(mask).bit_count()}" if flags & IFF_UP else ""
-
-
-def _ask(any_: socket.socket, what: int, name: str) -> bytes:
-    """Ask for one property of a link: a `struct ifreq`, the name first."""
-    return fcntl.ioctl(any_, what, struct.pack("16s24x", name.encode()))
 
 
 def _addresses(text: str) -> dict[str, str]:

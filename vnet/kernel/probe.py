@@ -7,7 +7,6 @@ ICMP echo (RFC 792). Nothing is left behind, and no process is started.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import socket
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from vnet.codec import decode_again
 from vnet.kernel import namespace
+from vnet.kernel.link import hardware_address
 from vnet.kernel.runner import pin
 from vnet.model import Guest, Lab
 
@@ -27,7 +27,7 @@ TRIES, AGAIN_S = 5, 0.1
 #: Pairs of guests up to which packets take the way of any program's, ARP included. The kernel has one table of
 #: neighbours for the whole machine, of 1024 entries (gc_thresh3, arp(7)), so more than that go out by packet(7).
 ORDINARY = 256
-SIOCGIFHWADDR, ETH_P_IP = 0x8927, 0x0800
+ETH_P_IP = 0x0800
 
 Pair = tuple[int, int]
 
@@ -142,7 +142,7 @@ def _open(stack: ExitStack, lab: Lab, guest: Guest, *, frames: bool) -> End | No
         ear.setblocking(False)
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         ear.bind((str(guest.ip), 0))
-        mac = fcntl.ioctl(ear, SIOCGIFHWADDR, struct.pack("256s", b"eth0"))[18:24]
+        mac = hardware_address(ear, "eth0")
     except OSError:
         return None
     return End(guest.ip.packed, mac, ear.getsockname()[1], ear, link)

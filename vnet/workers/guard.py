@@ -7,12 +7,10 @@ was made by root: `link-INTERFACE.UID` says whose an interface is, with the name
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
 import stat
-import struct
 from typing import Any
 
 from vnet.codec import decode, decode_again
@@ -33,9 +31,9 @@ from vnet.host import (
     state_folder,
 )
 from vnet.kernel import observe, tables
+from vnet.kernel.link import hardware_address
 from vnet.model import Gateway, Lab
 
-SIOCGIFHWADDR = 0x8927  # netdevice(7)
 #: Characters that a link's mark may have; nobody but the caller himself reads what it says.
 MARK = 1 << 16
 #: What comes behind an interface's name in the name of a bridge's or a guest's namespace.
@@ -179,10 +177,9 @@ def _hardware_address(interface: str) -> str:
     """Tell a link's hardware address; empty where there is no such link."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
-            found = fcntl.ioctl(asking, SIOCGIFHWADDR, struct.pack("256s", interface.encode()))
+            return hardware_address(asking, interface).hex(":")
         except OSError:
             return ""
-    return found[18:24].hex(":")
 
 
 def _is_empty(gateway: Gateway) -> bool:

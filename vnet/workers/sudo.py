@@ -39,18 +39,8 @@ def exec_argv(node: Node, command: list[str], env: dict[str, str], here: str, *,
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return [
-        *sudo_argv("-S"),
-        "exec-root" if root else "exec",
-        node.lab,
-        node.name,
-        path,
-        here,
-        f"{umask:03o}",
-        *command,
-    ]
+    call = [node.lab, node.name, path, here, f"{run_in.umask_now():03o}", *command]
+    return [*sudo_argv("-S"), "exec-root" if root else "exec", *call]
 
 
 def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
