@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from vnet.cli import main
+from vnet.cli import program
 
 if __name__ == "__main__":
     sys.argv[0] = "vnet"
-    sys.exit(main())
+    program()

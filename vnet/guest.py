@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Interface
 from typing import NamedTuple
 
-from vnet.bridge import DEVICE
+from vnet.bridge import DEVICE, BridgeStep
 from vnet.command import Command, Script, Stages, Write
 from vnet.model import Guest, Lab, mac_of
 from vnet.tools import ip
@@ -99,6 +99,29 @@ class GuestsStep(NamedTuple):
             ip.neighbour_replace(lab.bridge_ip, lab.bridge_mac, "eth0", netns=netns),
             ip.route_replace(lab.bridge_ip, netns=netns),
         )
+
+
+class LabStep(NamedTuple):
+    """A lab that is not there: its bridge and its guests side by side, where no hook stands between them.
+
+    The bridge's rules take the kernel up to 90 ms in a namespace that is new, while it mostly waits.
+    """
+
+    lab: Lab
+
+    def up(self) -> Stages:
+        """Make guests while the bridge's side is set and its rules are loaded; they become its ports when it is whole."""
+        made, bridge, forward = BridgeStep(self.lab).up()
+        guests, ports = self._guests().up()
+        return (made, (*bridge, *guests), (*forward, *ports))
+
+    def down(self) -> Stages:
+        """Let the guests go, then the bridge."""
+        return (*self._guests()._replace(links=False).down(), *BridgeStep(self.lab).down())
+
+    def _guests(self) -> GuestsStep:
+        """Make a step of all guests."""
+        return GuestsStep(self.lab, tuple(guest.name for guest in self.lab.guests))
 
 
 def _slices(guests: tuple[Guest, ...]) -> Iterator[tuple[Guest, ...]]:

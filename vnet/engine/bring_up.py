@@ -140,6 +140,13 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     """Do the changes on the way up, with their hooks, and write down that they are done."""
     lab, labs = record.lab, context.labs(record.lab.gateway)
     added = todo.added.guests if todo.added else ()
+    whole = None if context.hooks or record.cut else todo.whole(lab)
+    if whole:
+        write_texts(context, record)
+        labs.do("up", whole)
+        if todo.forwards:
+            write_forwards(context, lab.gateway)
+        return _ready(context, record, tuple(guest.name for guest in added))
     new_bridge = (None,) if todo.bridge and todo.bridge.namespace else ()
     with context.step("bridge up"):
         context.before("bridge", lab, new_bridge)

@@ -11,7 +11,7 @@ from vnet.config.settings import Settings
 from vnet.engine.records import LabRecord
 from vnet.errors import UsageError
 from vnet.gateway import Forward, ForwardsStep
-from vnet.guest import GuestsStep
+from vnet.guest import GuestsStep, LabStep
 from vnet.model import Gateway, Guest, Lab
 
 
@@ -50,6 +50,11 @@ class Changes(NamedTuple):
     added: GuestsStep | None = None
     forwards: bool = False
     heals: bool = False
+
+    def whole(self, lab: Lab) -> LabStep | None:
+        """Give the one step that is all of this, where a lab is new."""
+        new = self.bridge == BridgeStep(lab) and self.added == _guests(lab, tuple(each.name for each in lab.guests))
+        return LabStep(lab) if new and self.added else None
 
     def guests_steps(self, lab: Lab) -> tuple[GuestsStep | BridgeForwardsStep, ...]:
         """List the steps on the way up, after the bridge's."""

@@ -21,7 +21,7 @@ from vnet.cuts import observe as observe_cut
 from vnet.cuts.step import CutStep
 from vnet.errors import CommandError, VnetError
 from vnet.gateway import ForwardsStep, GatewayStep
-from vnet.guest import GuestsStep
+from vnet.guest import GuestsStep, LabStep
 from vnet.host import HostStep, StateStep
 from vnet.kernel import observe, probe, processes, ready, runner
 from vnet.step import Step
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 HOST_STEPS: dict[str, type] = {each.__name__: each for each in (StateStep, HostStep)}
 #: Steps in the labs' namespaces.
 LAB_STEPS: dict[str, type] = {
-    each.__name__: each for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep, CutStep)
+    each.__name__: each
+    for each in (GatewayStep, ForwardsStep, BridgeStep, BridgeForwardsStep, GuestsStep, LabStep, CutStep)
 }
 STEPS = HOST_STEPS | LAB_STEPS
 #: What can be asked about a lab or a gateway beside steps.
