@@ -68,7 +68,7 @@ class BridgeStep(NamedTuple):
 
     def _rules(self) -> Script:
         """Load the tables, whole."""
-        return (iptables.restore(self._filter() + self._nat(), netns=self.lab.netns, flush=True),)
+        return (iptables.load(self._nat(), self._filter(), netns=self.lab.netns, new=self.namespace),)
 
     def _gateway_side(self) -> Script:
         """Set the gateway's side."""

@@ -17,7 +17,8 @@ NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6
 class GatewayStep(NamedTuple):
     """The inside of the gateway's namespace; the namespace itself comes with the host's end.
 
-    For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there.
+    For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there; without
+    `pin` the namespace stands already, and is only set right.
     """
 
     gateway: Gateway
@@ -54,7 +55,7 @@ class GatewayStep(NamedTuple):
             ip.address_replace(IPv4Interface(f"{gateway.ip}/30"), dev, netns=netns),
             ip.neighbour_replace(gateway.host_ip, gateway.host_mac, dev, netns=netns),
             ip.route_replace(gateway.host_ip, netns=netns),
-            iptables.restore(self._filter() + self._nat(), netns=netns, flush=True),
+            iptables.load(self._nat(), self._filter(), netns=netns, new=self.pin),
             Write("net/ipv4/ip_forward", "1", netns),
         )
 

@@ -78,7 +78,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
         address("vnet_guest", wanted.netns) == f"{wanted.ip}/30"
         and _forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.ip)
-        and _rules_stand(GatewayStep(wanted).up(), wanted.netns)
+        and _rules_stand(GatewayStep(wanted, pin=False).up(), wanted.netns)
     )
 
 
@@ -100,7 +100,7 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
         and far == f"{wanted.gateway_ip}/30"
         and _forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.uplink)
-        and _rules_stand(BridgeStep(wanted).up(), wanted.netns)
+        and _rules_stand(BridgeStep(wanted, namespace=False).up(), wanted.netns)
     )
     ports = {name: master for name, master in _masters(links).items() if name.startswith(f"{wanted.link}x")}
     return {"namespace": True, "link": UPLINK in has and far is not None, "device": DEVICE in has,
