@@ -26,8 +26,8 @@ class Contender:
         """Say why it can't take part; empty where it can."""
         return ""
 
-    def prepare(self, guests: int) -> None:
-        """Write files that are not part of the work."""
+    def prepare(self, guests: int, labs: int = 1) -> None:
+        """Write files that are not part of the work, for that many labs of so many guests."""
 
     def gateway(self, way: str) -> None:
         """Make (`up`) or remove (`down`) what all its labs share."""
@@ -64,7 +64,7 @@ class Vnet(Contender):
         super().__init__(world)
         self.home = "/home/alice" if self.uid else "/root"
 
-    def prepare(self, guests: int) -> None:
+    def prepare(self, guests: int, labs: int = 1) -> None:
         """Write the settings of labs of that size."""
         self.write(names(guests), f'[networks]\nguests = "172.18.0.0/{prefix(guests)}"\n')
 
@@ -110,7 +110,7 @@ class VnetUser(Vnet):
     uid = ALICE
     most = 250
 
-    def prepare(self, guests: int) -> None:
+    def prepare(self, guests: int, labs: int = 1) -> None:
         """Let the other gateway be."""
         where = '[host]\nip = "172.18.254.1"\ninterface = "vnetu"\n'
         self.write(names(guests), f'{where}[networks]\nguests = "172.18.0.0/{prefix(guests)}"\n')
@@ -123,10 +123,50 @@ class VnetUser(Vnet):
         self.world.run(*enter, f"{self.world.programs}/probe", "ask", source, guest_ip(1), str(guests))
 
 
-class Script(Contender):
-    """A shell script, one process a command."""
+class Pasted(Vnet):
+    """The same network by a shell script, one process a command: what `vnet-up --dry-run` prints. It uses vnet's gateway."""
 
     name = "shell script"
+    most = 250
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.printed: tuple[int, ...] = ()
+
+    def prepare(self, guests: int, labs: int = 1, *, whole: bool = False) -> None:
+        """Have the scripts printed, each with the others' labs up, as each takes a number; `whole`: with the gateway."""
+        if self.printed == (guests, labs):
+            return
+        super().prepare(guests)
+        for lab in range(1, labs + 1):
+            self._print("up", lab, "-n", f"lab{lab}")
+            super().up(lab, guests)
+        for lab in range(1, labs + 1):
+            self._print("down", lab, *(("--all", "--gateway") if whole else ("-n", f"lab{lab}")))
+        self.vnet("down", "-q", "--all", *(("--gateway",) if whole else ()))
+        self.printed = (guests, labs)
+
+    def _print(self, verb: str, lab: int, *words: str) -> None:
+        """Write a script."""
+        with open(f"{self.home}/{verb}{lab}.sh", "w") as file:
+            file.write(self.vnet(verb, "--dry-run", *words))
+
+    def gateway(self, way: str) -> None:
+        """Leave it to vnet."""
+
+    def up(self, lab: int, guests: int) -> None:
+        """Run what was printed."""
+        self.world.run("sh", "-e", f"{self.home}/up{lab}.sh")
+
+    def down(self, lab: int, guests: int) -> None:
+        """Run what was printed."""
+        self.world.run("sh", "-e", f"{self.home}/down{lab}.sh")
+
+
+class Script(Contender):
+    """A network of the same shape by a shell script that one would write by hand, without what only vnet does."""
+
+    name = "short script"
 
     def script(self, *words: object) -> None:
         """Run it."""
@@ -286,5 +326,5 @@ class Podman(Cni):
         self.world.run(f"{HERE}/podman.sh", "down", str(guests))
 
 
-OWN = (Vnet, VnetUser, Script, Floor)
+OWN = (Vnet, VnetUser, Pasted, Script, Floor)
 RIVALS = (Mininet, Munet, Cni, Podman)

@@ -13,11 +13,16 @@ from typing import Any
 
 from svg import Curve, curves
 
-VNET, USER, SCRIPT, FLOOR, MININET, CNI = "vnet", "vnet, no root", "shell script", "C floor", "Mininet", "CNI bridge"
+VNET, USER, SCRIPT, SHORT, FLOOR = "vnet", "vnet, no root", "shell script", "short script", "C floor"
+MININET, CNI = "Mininet", "CNI bridge"
 RESTORE, PYTHON = "restore in each guest", "python3 -c pass"
-ORDER = (VNET, USER, FLOOR, SCRIPT, MININET, CNI, "munet", "podman")
+ORDER = (VNET, USER, FLOOR, SCRIPT, SHORT, MININET, CNI, "munet", "podman")
 COLOURS = dict(
-    zip(ORDER, ("#0b62c4", "#5aa9e6", "#111111", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d"), strict=True)
+    zip(
+        ORDER,
+        ("#0b62c4", "#5aa9e6", "#111111", "#c2410c", "#f59e0b", "#15803d", "#7e22ce", "#a16207", "#be185d"),
+        strict=True,
+    )
 )
 Key = tuple[str, str, int]
 UNITS = {"processes": "", "kB a guest": " kB", "kB a lab of one guest": " kB", "stream": " Gbit/s", "echo": "/s",
@@ -60,7 +65,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound for a ratio."""
+    """A bound for a ratio; 0: none was set."""
 
     what: str
     bound: float
@@ -72,13 +77,20 @@ class Target:
         sign = "at least" if self.at_least else "at most"
         bound = f"1/{1 / self.bound:.0f}" if self.bound in (1 / 2, 1 / 3, 1 / 5, 1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 15) \
             else f"{self.bound:g}"  # fmt: skip
+        bound = f"{sign} {bound}" if self.bound else "none"
         try:
             ratio = self.ratio(results)
         except KeyError as missing:
-            return self.what, f"{sign} {bound}", "not measured", str(missing.args[0][1])
+            return self.what, bound, "not measured", str(missing.args[0][1])
+        if not self.bound:
+            return self.what, bound, _ratio(ratio), ""
         met = ratio >= self.bound if self.at_least else ratio <= self.bound
-        found = f"1/{1 / ratio:.1f}" if ratio < 0.67 and not self.at_least else f"{ratio:.2f}"
-        return self.what, f"{sign} {bound}", found, "met" if met else "not met"
+        found = f"{ratio:.2f}" if self.at_least else _ratio(ratio)
+        return self.what, bound, found, "met" if met else "not met"
+
+
+def _ratio(ratio: float) -> str:
+    return f"1/{1 / ratio:.1f}" if ratio < 0.67 else f"{ratio:.2f}"
 
 
 def _of(op: str, size: int, other: str, who: str = VNET) -> Callable[[Results], float]:
@@ -133,6 +145,9 @@ TARGETS = (
     Target("the 2,000th lab's up, to the first", 1.5, _late_lab),
     Target("guest to guest, one TCP stream at MTU 1500, to loopback", 0.7, _data(1500), at_least=True),
     Target("the same at MTU 65535", 1.1, _data(65535), at_least=True),
+    *(Target(f"up, {guests} guests, to the short script", 0, _of("up", guests, SHORT)) for guests in (3, 10, 50, 250)),
+    Target("128 labs of one guest, to the short script, one at a time", 0, _of("labs, 1 at once", 128, SHORT)),
+    Target("128 labs of one guest, to the short script, eight at once", 0, _of("labs, 8 at once", 128, SHORT)),
 )
 
 

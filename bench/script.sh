@@ -7,7 +7,8 @@
 #     script.sh cut LAB GUESTS GUEST       in each guest, one iptables-restore: GUEST is isolated
 #     script.sh heal LAB GUESTS
 #
-# What only vnet does is left out (ports below 1024 and ping for users, pinned neighbours, hosts files, records).
+# What only vnet does is left out (ports below 1024 and ping for users, pinned neighbours, hosts files, records); what
+# `vnet-up --dry-run` prints is the script that has it all.
 set -eu
 
 gateway_up() {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from contenders import OWN, RIVALS, Contender, Floor, Script, Vnet
+from contenders import OWN, RIVALS, Contender, Floor, Pasted, Script, Vnet
 from world import BIN, Failed, World, guest_ip, names
 
 PYTHON = ("python3", "-c", "pass")
@@ -72,9 +72,13 @@ def first(world: World) -> None:
     """Time the first lab on a machine, gateway and all, and the last one down."""
     world.settle()
     for _ in range(world.profile.runs):
-        for kind in (Vnet, Script):
+        for kind in (Vnet, Pasted, Script):
             contender = kind(world)
-            contender.prepare(3)
+            if isinstance(contender, Pasted):
+                contender.prepare(3, whole=True)
+            else:
+                contender.prepare(3)
+            world.gone(0)
 
             def all_up(each: Contender = contender) -> None:
                 if isinstance(each, Script):
@@ -82,11 +86,11 @@ def first(world: World) -> None:
                 each.ready(1, 3)
 
             def all_down(each: Contender = contender) -> None:
-                if isinstance(each, Script):
+                if type(each) is Vnet:
+                    each.vnet("down", "-q", "--all", "--gateway")
+                else:
                     each.down(1, 3)
                     each.gateway("down")
-                else:
-                    each.world.run(f"{BIN}/vnet-down", "-q", "--all", "--gateway", cwd="/root/lab")
                 each.world.gone(0)
 
             world.emit("first up", contender.name, 3, world.timed(all_up))
@@ -169,9 +173,9 @@ def partition(world: World) -> None:
 
 def labs(world: World) -> None:
     """Many labs of one guest, one at a time and eight at once."""
-    with ready(world, (Vnet, Script, Floor)) as all_:
+    with ready(world, (Vnet, Pasted, Script, Floor)) as all_:
         for contender in all_:
-            contender.prepare(1)
+            contender.prepare(1, max(world.profile.labs))
         for count in world.profile.labs:
             for _ in range(world.profile.runs):
                 for contender in all_:
@@ -198,7 +202,7 @@ def _tell(contender: Contender, count: int, at_once: int, took_s: float) -> None
 
 def _all_down(contender: Contender, count: int) -> None:
     """Take all labs down, until the kernel is done."""
-    if isinstance(contender, Vnet):
+    if type(contender) is Vnet:
         contender.vnet("down", "-q", "--all")
     else:
         for lab in range(1, count + 1):

@@ -14,7 +14,7 @@ from machine import REPO
 MEASURED = {
     "first": {("first up", "vnet"), ("first up", "shell script"), ("last down", "vnet")},
     "up": {(op, who) for op in ("up", "down") for who in ("vnet", "vnet, no root", "shell script", "C floor")},
-    "change": {("no-op up", "vnet"), ("one more", "vnet"), ("one more", "shell script"), ("exec", "vnet-exec true"),
+    "change": {("no-op up", "vnet"), ("one more", "vnet"), ("one more", "short script"), ("exec", "vnet-exec true"),
                ("status", "vnet")},
     "partition": {("cut", "vnet"), ("heal", "vnet"), ("cut", "restore in each guest"), ("cut in halves", "vnet")},
     "data": {(op, path) for op in ("stream", "echo")
