@@ -11,12 +11,12 @@ from machine import INSIDE, Machine
 
 SIZES = (1, 10, 100)
 PROCESSES: dict[str, Callable[[int], int]] = {
-    "first up": lambda guests: 31 + guests,
-    "up": lambda guests: 15 + guests + guests // 16,
-    "no-op up": lambda guests: 7,
-    "partition": lambda guests: 10,
+    "first up": lambda guests: 25 + guests,
+    "up": lambda guests: 8 + guests + max(min(3, guests), -(-guests // 16)),
+    "no-op up": lambda guests: 4,
+    "partition": lambda guests: 5,
     "no-op partition": lambda guests: 4,
-    "heal": lambda guests: 10,
+    "heal": lambda guests: 8,
     "status": lambda guests: 0,
     "exec": lambda guests: 0,
     "down": lambda guests: 4,
@@ -33,7 +33,15 @@ NEVER = {"sh", "pluggy", "asyncio", "subprocess", "logging", "inspect", "pathlib
 NEVER_IN_EXEC = NEVER | {"argparse", "json", "ipaddress", "toml", "tomllib", "socket", "shutil", "datetime", "decimal",
                          "signal", "selectors", "locale", "gettext"}  # fmt: skip
 """vnet-exec stands in front of each command of a user."""
-EXEC_OWN = {"vnet", "vnet.errors", "vnet.exec", "vnet.kernel", "vnet.kernel.namespace", "vnet.nodes"}
+EXEC_OWN = {
+    "vnet",
+    "vnet.errors",
+    "vnet.exec",
+    "vnet.kernel",
+    "vnet.kernel.marks",
+    "vnet.kernel.namespace",
+    "vnet.nodes",
+}
 """What of vnet it may import."""
 SETTINGS = {"vnet.config.settings", "toml", "tomllib"}
 """What only vnet-up needs."""

@@ -9,7 +9,8 @@ from lab_world import SHOP
 from machine import Machine
 
 from vnet.command import Command, Stages, Write
-from vnet.host import ENTRIES, TABLES, TABLES_MARK, HostStep
+from vnet.host import ENTRIES, TABLES, HostStep
+from vnet.kernel.marks import TABLES_MARK
 from vnet.model import Gateway
 
 GATEWAY = Gateway(0, 0, "root", "vnet", IPv4Address("172.18.255.1"), IPv4Network("172.18.192.0/19"), 1500, True)

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from vnet import model
+from vnet.kernel.marks import pin
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from vnet.process import Process
 
-#: Where namespaces are pinned, as ip-netns(8) has it; with the way `userns`, as seen in the lab's own mounts.
-PINS = "/run/netns"
 #: The folder of the package.
 HERE = __file__.rpartition("/")[0]
 #: The processes that `popen` has started, by lab: one that is forgotten while it runs would make Python complain.
@@ -172,7 +171,7 @@ class Lab:
     @property
     def bridge(self) -> Node:
         """The lab's bridge; its address is the one that guests see."""
-        return Node("bridge", self._model.bridge_ip, f"{PINS}/{self._model.netns}", self.name)
+        return Node("bridge", self._model.bridge_ip, pin(self._model.netns), self.name)
 
     @property
     def guests(self) -> tuple[Guest, ...]:
@@ -190,7 +189,7 @@ class Lab:
 
 def gateway_view(gateway: model.Gateway, lab_name: str) -> Gateway:
     """Show a gateway, as seen from a lab."""
-    netns = f"{PINS}/{gateway.netns}"
+    netns = pin(gateway.netns)
     return Gateway("gateway", gateway.ip, netns, lab_name, gateway.host_ip, gateway.interface)
 
 
@@ -201,7 +200,7 @@ def lab_view(lab: model.Lab) -> Lab:
 
 def guest_view(guest: model.Guest, lab: model.Lab) -> Guest:
     """Show a guest of a lab."""
-    return Guest(guest.name, guest.ip, f"{PINS}/{lab.guest_netns(guest)}", lab.name, guest.ports)
+    return Guest(guest.name, guest.ip, pin(lab.guest_netns(guest)), lab.name, guest.ports)
 
 
 def views(arguments: Mapping[str, Any], lab_name: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A command as data: what the builders make, the plan orders and the runner runs.
 
 Nothing here starts anything. `tools/ip.py`, `tools/iptables.py`, `tools/mount.py` and `tools/brctl.py` build commands; the
-steps arrange them in stages; `kernel/runner.py` runs them, `engine/show.py` prints them.
+steps arrange them in stages; `kernel/runner.py` and `kernel/single.py` run them, `engine/show.py` prints them.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, 
 
 from vnet.errors import NotUpError, UsageError, VnetError, plain
 from vnet.kernel import namespace
+from vnet.kernel.marks import pin, pins_folder, state_folder
 from vnet.nodes import Node, caller, find_lab, labs
 
 TYPE_CHECKING = False
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Exit statuses of vnet-exec alone.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
-RUN, PINS = "/run/vnet", "/run/netns"
 TOO_DEEP = "started from within a node, by what vnet-exec started from within a node: give the first of them --root"
 USAGE = "usage: vnet-exec [-f FILE] [-n LAB] [--root] NODE [--] COMMAND [ARG ...]"
 
@@ -78,9 +78,9 @@ def _lab(call: Call, folder: str) -> str:
 def enter(node: Node, *, root: bool) -> None:
     """Go into a node: its network, host name, hosts file and resolver, as the caller or as the lab's root."""
     again = _enter_users(node, root=root) if node.way == "userns" else False
-    if not namespace.is_pin(f"{PINS}/{node.netns}"):
+    if not namespace.is_pin(pin(node.netns)):
         raise NotUpError(f"{node.name}: its namespace is gone; vnet-up makes it anew")
-    namespace.setns(f"{PINS}/{node.netns}", namespace.NEWNET)
+    namespace.setns(pin(node.netns), namespace.NEWNET)
     namespace.unshare(namespace.NEWNS | namespace.NEWUTS)
     namespace.mount("none", "/", flags=namespace.MS_SLAVE | namespace.MS_REC)
     _mount_sys()
@@ -96,7 +96,7 @@ def _enter_users(node: Node, *, root: bool) -> bool:
 
     `user` keeps his id, in `admin` he is root. From inside a guest only `admin` can be entered, or is where one is.
     """
-    folder = f"{RUN}/{node.uid}.ns"
+    folder = pins_folder(node.uid)
     if namespace.is_pin(f"{folder}/mnt"):
         mnt = os.open(f"{folder}/mnt", os.O_RDONLY | os.O_CLOEXEC)
         namespace.setns(f"{folder}/{'admin' if root else 'user'}", namespace.NEWUSER)
@@ -182,7 +182,7 @@ def become(command: list[str], env: dict[str, str], who: str = "vnet-exec") -> i
 
 def run(call: Call) -> int:
     """Do what the command line says."""
-    folder = f"{RUN}/{caller()}"
+    folder = state_folder(caller())
     node = Node(folder, _lab(call, folder), call.node)
     env, here, command = environment(node), _here(), call.command
     if node.way == "sudo" and os.geteuid():  # `root.py` goes into the node, gives its rights up and becomes the command

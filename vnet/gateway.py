@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
 from vnet.command import Command, Script, Stages, Write
-from vnet.host import pins_folder
+from vnet.kernel.marks import PINS, pin, pins_folder
 from vnet.model import Gateway, Port
 from vnet.tools import ip, iptables, mount
 
@@ -38,9 +38,9 @@ class GatewayStep(NamedTuple):
         gateway = self.gateway
         if gateway.way != "userns":
             return ()
-        path = f"/run/netns/{gateway.netns}"
+        path = pin(gateway.netns)
         admin = mount.bind("/proc/self/ns/user", f"{pins_folder(gateway.uid)}/admin")
-        folder = (mount.tmpfs("/run/netns"), admin) if self.folder else ()
+        folder = (mount.tmpfs(PINS), admin) if self.folder else ()
         file = Command(("install", "-m", "0444", "/dev/null", path))
         return (*folder, *((file, mount.bind("/proc/self/ns/net", path)) if self.pin else ()))
 

@@ -5,75 +5,34 @@ Everything here runs as root on the machine itself; nothing else does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from vnet.command import Command, Maker, Script, Stages, Write
-from vnet.kernel import namespace
+from vnet.kernel.marks import (
+    CLOSED_MARK,
+    PINS,
+    PINS_MARK,
+    RUN,
+    TABLES_MARK,
+    USER_PINS,
+    link_mark,
+    pins_folder,
+    state_folder,
+)
 from vnet.model import Gateway
 from vnet.tools import ip, iptables, mount
 
-#: The folder of all users' states.
-RUN = "/run/vnet"
-#: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
-USER_PINS = ("user", "admin", "mnt", "gateway")
 #: The port that the packets come from which tell whether the host's rules still stand (RFC 862); see `observe.echo`.
 ECHO = 7
-#: Where ip-netns(8) pins namespaces; and a mark that is there where the folder was not before vnet.
-NETNS, NETNS_MARK = "/run/netns", f"{RUN}/netns"
-#: Is there while vnet has turned forwarding on: the last gateway turns it off again, unless somebody else has come to rely on
-#: it since. So it holds the host's rules as they were before.
-CLOSED_MARK = f"{RUN}/closed"
 #: The kernel's tables of neighbours, one for all namespaces, and how many entries they may hold while labs are up: 1,024 are
-#: the kernel's own limit (gc_thresh3, arp(7)), and a full mesh of 33 guests fills it. The mark keeps what was set before.
+#: the kernel's own limit (gc_thresh3, arp(7)), and a full mesh of 33 guests fills it.
 TABLES = tuple(f"net/{family}/neigh/default/gc_thresh{number}" for family in ("ipv4", "ipv6") for number in (2, 3))
 ENTRIES = (16384, 65536, 16384, 65536)
-TABLES_MARK = f"{RUN}/neighbours"
 #: Is there where br_netfilter is loaded: then bridged packets pass through the host's forward chain, too.
 BRIDGE_FILTER = "/proc/sys/net/bridge"
 #: Drops what a host that did not forward before vnet would forward now.
 CLOSED = "VNET-CLOSED"
-
-
-def state_folder(uid: int) -> str:
-    """Name the folder with a user's records: his own, 0700."""
-    return f"{RUN}/{uid}"
-
-
-def pins_folder(uid: int) -> str:
-    """Name the folder with a user's pinned namespaces: root's."""
-    return f"{RUN}/{uid}.ns"
-
-
-def link_mark(gateway: Gateway) -> str:
-    """Name the file, root's, that tells whose link this is, with the namespaces and rules named after it.
-
-    It holds a second record of the gateway, of root's own.
-    """
-    return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
-
-
-def link_holders() -> dict[str, int]:
-    """Map the interface of each vnet on this host to its owner, as the marks tell."""
-    try:
-        names = os.listdir(RUN)
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        PermissionError,
-    ):  # root has made it, and was killed before it was opened
-        names = []
-    marks = (name.removeprefix("link-").rpartition(".") for name in names if name.startswith("link-"))
-    return {interface: int(uid) for interface, _, uid in marks}
-
-
-def pins_stand(gateway: Gateway) -> bool:
-    """Tell whether the namespaces that a `userns` caller's labs live in are still pinned."""
-    if gateway.way != "userns":
-        return True
-    folder = pins_folder(gateway.uid)
-    return all(namespace.is_pin(f"{folder}/{name}") for name in USER_PINS)
 
 
 class StateStep(NamedTuple):
@@ -132,7 +91,7 @@ class HostStep(NamedTuple):
         switch = (Write("net/ipv4/ip_forward", "0"),) if self.closes and not self.relied else ()
         rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
         unpin = self._unpin() if self.namespaces else ()
-        folder = (mount.umount(NETNS), Command(("rmdir", "--", NETNS))) if self.folder else ()
+        folder = (mount.umount(PINS), Command(("rmdir", "--", PINS))) if self.folder else ()
         unmark = Command(("rm", "-f", "--", *self._marks()), last=True)
         return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), unmark),))
 
@@ -142,7 +101,7 @@ class HostStep(NamedTuple):
         if self.closes and self.gateway.iptables:
             yield CLOSED_MARK
         if self.folder:
-            yield NETNS_MARK
+            yield PINS_MARK
         if self.namespaces:
             yield link_mark(self.gateway)
 
@@ -163,7 +122,7 @@ class HostStep(NamedTuple):
         files = tuple(f"{folder}/{name}" for name in USER_PINS)
         return (
             *_unmount(folder),
-            Command(("install", "-d", "-m", "0755", folder, NETNS)),
+            Command(("install", "-d", "-m", "0755", folder, PINS)),
             mount.bind(folder, folder),
             mount.make_private(folder),
             Command(("touch", "--", *files)),
@@ -174,7 +133,7 @@ class HostStep(NamedTuple):
 
     def _folder(self) -> Script:
         """Remember that /run/netns is vnet's own."""
-        return (Command(("install", "-m", "0444", "/dev/null", NETNS_MARK)),) if self.folder else ()
+        return (Command(("install", "-m", "0444", "/dev/null", PINS_MARK)),) if self.folder else ()
 
     def _widened(self) -> Script:
         """Let the tables of neighbours hold more, and keep what was set before."""

@@ -25,7 +25,7 @@ from vnet.cuts.cut import Cut, cut, is_random
 from vnet.engine.context import Context
 from vnet.engine.records import LabRecord
 from vnet.errors import UsageError
-from vnet.host import state_folder
+from vnet.kernel.marks import state_folder
 from vnet.nodes import find_lab
 
 #: Stands for `--` between groups, which argparse would keep for itself.

@@ -10,7 +10,8 @@ from vnet.codec import decode
 from vnet.cuts.step import FAMILIES, FIRST, LAST, SWITCHES, CutStep, ways
 from vnet.errors import CommandError
 from vnet.kernel import namespace
-from vnet.kernel.runner import capture, pin
+from vnet.kernel.marks import pin
+from vnet.kernel.runner import capture
 
 #: What a kernel lacks, and how to get it.
 NO_BRIDGED = (

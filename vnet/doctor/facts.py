@@ -18,7 +18,7 @@ from vnet.engine.context import Context
 from vnet.engine.files import RESOLV, read
 from vnet.errors import CommandError, SettingsError, VnetError
 from vnet.hooks import Hooks
-from vnet.host import NETNS, link_holders
+from vnet.kernel.marks import link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Way
@@ -208,9 +208,8 @@ def _records(context: Context | None) -> dict[str, Any]:
 
 def _strays(known: dict[str, Any]) -> tuple[str, ...]:
     """Name the pinned namespaces of vnet's that belong to nothing on record, nor to another user's."""
-    names = os.listdir(NETNS) if os.path.isdir(NETNS) else []
     prefixes = "|".join(map(re.escape, {"vnet", *(set(link_holders()) - {"vnet"})}))
     others = {interface for interface, uid in link_holders().items() if uid != caller()}
     shape = re.compile(rf"({prefixes})(-x\d+)?(x\d+)?")
-    return tuple(sorted(name for name in names if (found := shape.fullmatch(name)) and found[1] not in others
+    return tuple(sorted(name for name in pins() if (found := shape.fullmatch(name)) and found[1] not in others
                         and name not in known and name.removesuffix(found[3] or "") not in known))  # fmt: skip

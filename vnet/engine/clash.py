@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from vnet.errors import UsageError
-from vnet.host import NETNS, link_holders
+from vnet.kernel.marks import PINS, link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Gateway
@@ -29,8 +29,8 @@ def check(gateway: Gateway, uid: int) -> None:
         raise UsageError(f"host.interface: {gateway.interface} is there already: {whose}; "
                          f"{_other_choice(gateway, links)}")  # fmt: skip
     ours = gateway.way == "userns" or link_holders().get(gateway.interface) == uid
-    if not ours and os.path.lexists(f"{NETNS}/{gateway.netns}"):
-        raise UsageError(f"host.interface: {NETNS}/{gateway.netns} is there already: a network namespace that is not "
+    if not ours and os.path.lexists(f"{PINS}/{gateway.netns}"):
+        raise UsageError(f"host.interface: {PINS}/{gateway.netns} is there already: a network namespace that is not "
                          f"vnet's, see ip netns; {_other_choice(gateway, links)}")  # fmt: skip
     for network, route in networks():
         if network.overlaps(gateway.host.network):
@@ -112,7 +112,7 @@ def _docker_network(number: str) -> str:
 def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
     """Say what to set instead: an address and a name that nobody has."""
     taken = [gateway.bridges, *(network for network, _ in networks())]
-    held = {*links, *(os.listdir(NETNS) if os.path.isdir(NETNS) else ())}
+    held = {*links, *pins()}
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
     name = next((each for each in names if each not in held), gateway.interface)
     wanted = (gateway.host_ip, *map(IPv4Address, _choices()))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnet.engine.records import GatewayRecord, Records
 from vnet.errors import VnetError
-from vnet.host import NETNS
-from vnet.kernel import processes
+from vnet.kernel import marks, processes
 from vnet.model import Gateway, Guest, Lab
 from vnet.workers.rights import Rights, way_of_caller
 
@@ -80,7 +79,7 @@ class Context:
 
     def pins(self) -> set[str]:
         """Name all network namespaces that are pinned, whoever's they are."""
-        return set(os.listdir(NETNS)) if os.path.isdir(NETNS) else set()
+        return set(marks.pins())
 
     def relied(self) -> list[str]:
         """List what others have set on the host since vnet let it forward packets."""

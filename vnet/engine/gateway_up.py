@@ -11,8 +11,9 @@ from vnet.engine.records import GatewayRecord, text_of
 from vnet.engine.take_down import must, remove_gateway, remove_strays, say_all
 from vnet.errors import UsageError
 from vnet.gateway import GatewayStep
-from vnet.host import BRIDGE_FILTER, CLOSED_MARK, NETNS, HostStep, StateStep, pins_stand
+from vnet.host import BRIDGE_FILTER, HostStep, StateStep
 from vnet.kernel import observe, tables
+from vnet.kernel.marks import CLOSED_MARK, PINS, pins_stand
 from vnet.model import Gateway
 
 
@@ -34,7 +35,7 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
 
 def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
-    return HostStep(gateway, observe.closed(), mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(NETNS),
+    return HostStep(gateway, observe.closed(), mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(PINS),
                     bridged=os.path.exists(BRIDGE_FILTER), tables=tables.before())  # fmt: skip
 
 

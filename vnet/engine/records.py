@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 from vnet.codec import decode, encode
 from vnet.engine.claims import Claims
 from vnet.errors import NotUpError, VnetError
-from vnet.host import RUN, link_holders, state_folder
+from vnet.kernel.marks import RUN, link_holders, state_folder
 from vnet.model import Gateway, Guest, Lab
 
 SCHEMA = 1

@@ -7,7 +7,8 @@ from shlex import join, quote
 from typing import Any
 
 from vnet.command import HOST, Action, Command, Maker, Write
-from vnet.host import HostStep, StateStep, pins_folder
+from vnet.host import HostStep, StateStep
+from vnet.kernel.marks import pins_folder
 from vnet.model import Way
 from vnet.step import Step
 
@@ -60,7 +61,7 @@ def _line(action: Action, prefix: str, *, down: bool) -> str:
 def _maker(maker: Maker, prefix: str) -> str:
     """Hold the namespaces by a process that tells its number, pin them, let it go.
 
-    A mount namespace may have to be made on another processor, see `runner._make`.
+    A mount namespace may have to be made on another processor, see `single._make`.
     """
     held = f"{prefix}{join((*maker.argv[:-1], 'sh', '-c', 'echo $$; exec sleep 60'))}"
     pins = (f"{prefix}mount --no-mtab --bind /proc/$maker/ns/{kind} {quote(path)}" for kind, path in maker.pins)

@@ -15,8 +15,9 @@ from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
 from vnet.errors import CommandError, NotUpError
 from vnet.guest import GuestsStep
-from vnet.host import NETNS_MARK, RUN, HostStep, StateStep, link_holders, link_mark, pins_stand
+from vnet.host import HostStep, StateStep
 from vnet.kernel import tables
+from vnet.kernel.marks import PINS_MARK, RUN, link_holders, link_mark, pins_stand
 from vnet.model import Gateway
 
 
@@ -204,7 +205,7 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     is mounted there in any mount namespace, and so all his pins.
     """
     others = set(link_holders().values()) - {context.records.uid}
-    folder = not others and os.path.exists(NETNS_MARK) and context.pins() <= {record.gateway.netns}
+    folder = not others and os.path.exists(PINS_MARK) and context.pins() <= {record.gateway.netns}
     widened = () if others else tables.to_put_back()
     if tables.before() and not widened and not others:
         context.say(

@@ -21,10 +21,11 @@ from vnet.bridge import BRIDGED, DEVICE, UPLINK, BridgeStep
 from vnet.codec import decode, decode_again
 from vnet.command import HOST, Command, Stages
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
-from vnet.host import CLOSED_MARK, ECHO
+from vnet.host import ECHO
 from vnet.kernel import namespace
 from vnet.kernel.link import IFF_UP, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, asked
-from vnet.kernel.runner import PINS, capture, pin
+from vnet.kernel.marks import CLOSED_MARK, pin, pins
+from vnet.kernel.runner import capture
 from vnet.model import Gateway, Lab
 
 #: Seconds between two tries to reach who has not answered, and until the host's rules count as gone.
@@ -64,8 +65,7 @@ def _forwarding(rules: str) -> list[str]:
 
 def strays(netns: str) -> list[int]:
     """List the numbers of the labs that have pins beside a gateway's."""
-    names = os.listdir(PINS) if os.path.isdir(PINS) else []
-    found = (name.removeprefix(f"{netns}-x").partition("x")[0] for name in names if name.startswith(f"{netns}-x"))
+    found = (name.removeprefix(f"{netns}-x").partition("x")[0] for name in pins() if name.startswith(f"{netns}-x"))
     return sorted({int(number) for number in found if number.isdecimal()})
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from vnet.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.link import hardware_address
-from vnet.kernel.runner import pin
+from vnet.kernel.marks import pin
 from vnet.model import Guest, Lab
 
 #: How often a packet is sent that has not arrived, and the seconds between two times.

@@ -13,7 +13,7 @@ from typing import Any
 from vnet.bridge import DEVICE
 from vnet.codec import decode_again
 from vnet.kernel import namespace
-from vnet.kernel.runner import pin
+from vnet.kernel.marks import pin
 from vnet.model import Guest, Lab, mac_of
 
 #: Seconds between two tries, and guests that are asked at a time: each takes a file descriptor.

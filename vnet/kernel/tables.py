@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vnet.host import TABLES, TABLES_MARK, widened
+from vnet.host import TABLES, widened
+from vnet.kernel.marks import TABLES_MARK
 
 
 def before() -> tuple[int, ...]:

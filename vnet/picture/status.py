@@ -14,9 +14,8 @@ from vnet.engine.context import Context
 from vnet.engine.records import GatewayRecord, LabRecord, Records
 from vnet.errors import CommandError, NotUpError
 from vnet.hooks import Hooks
-from vnet.host import pins_stand
 from vnet.kernel import observe, processes
-from vnet.kernel.runner import pin
+from vnet.kernel.marks import pin, pins_stand
 from vnet.model import Gateway, Lab
 from vnet.workers.rights import Rights
 

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 from vnet import exec as run_in
 from vnet.errors import CommandError, VnetError
 from vnet.kernel import namespace, processes
+from vnet.kernel.marks import state_folder
 from vnet.nodes import Node, caller, node_of
 
 #: Seconds that killed processes have to be gone.
@@ -278,7 +279,7 @@ def kill_all(spared: frozenset[int] = frozenset()) -> list[int]:
 
 def main() -> int:
     """Keep what a caller starts who has his rights without sudo."""
-    folder = f"{run_in.RUN}/{caller()}"
+    folder = state_folder(caller())
 
     def go(lab: str, name: str) -> Node:
         node = node_of(folder, lab, name)

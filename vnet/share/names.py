@@ -12,7 +12,7 @@ import os
 import sys
 
 from vnet.errors import VnetError
-from vnet.exec import RUN
+from vnet.kernel.marks import state_folder
 from vnet.nodes import caller, find_lab, labs, read_nodes
 
 
@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
 
 def names(what: str, lab: str, file: str) -> list[str]:
     """List names."""
-    folder = f"{RUN}/{caller()}"
+    folder = state_folder(caller())
     if what == "labs":
         return labs(folder)
     if what in ("settings", "programs"):

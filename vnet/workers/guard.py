@@ -17,21 +17,21 @@ from vnet.codec import decode, decode_again
 from vnet.cuts.step import CutStep
 from vnet.engine import clash
 from vnet.errors import CommandError
-from vnet.host import (
-    BRIDGE_FILTER,
+from vnet.host import BRIDGE_FILTER, HostStep, StateStep
+from vnet.kernel import observe, tables
+from vnet.kernel.link import hardware_address
+from vnet.kernel.marks import (
     CLOSED_MARK,
-    NETNS,
-    NETNS_MARK,
+    PINS,
+    PINS_MARK,
     RUN,
-    HostStep,
-    StateStep,
     link_holders,
     link_mark,
+    pin,
+    pins,
     pins_folder,
     state_folder,
 )
-from vnet.kernel import observe, tables
-from vnet.kernel.link import hardware_address
 from vnet.model import Gateway, Lab
 
 #: Characters that a link's mark may have; nobody but the caller himself reads what it says.
@@ -61,7 +61,7 @@ class Guard:
         self._check_link(gateway, mine=mine)
         if way == "up":
             self._check_up(gateway, mine=mine)
-            folder = step.folder and not os.path.exists(NETNS)
+            folder = step.folder and not os.path.exists(PINS)
             bridged = os.path.exists(BRIDGE_FILTER)
             return step._replace(closes=observe.closed(), folder=folder, tables=tables.before(), bridged=bridged)
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
@@ -81,7 +81,7 @@ class Guard:
                 wanted = decode(tuple[str, ...], [value] if isinstance(value, str) else value)
                 _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
             elif name == "inodes":
-                own = {_inode(f"{NETNS}/{each}") for each in _pins() if self.owns(each)}
+                own = {_inode(pin(each)) for each in pins() if self.owns(each)}
                 _refuse(not own.issuperset(decode(tuple[int, ...], value)), f"{value}: not the caller's namespaces")
 
     def owns(self, netns: str) -> bool:
@@ -121,18 +121,18 @@ class Guard:
         _refuse(holder != self.uid, f"{name} is the vnet of uid {holder}")
         found = _hardware_address(name)
         _refuse(bool(found) and not (mine and found == gateway.host_mac), f"{name}: a link that vnet has not made")
-        pins = pins_folder(gateway.uid)
-        _refuse(gateway.way == "sudo" and os.path.exists(pins), f"{pins}: his labs are held in user namespaces")
+        folder = pins_folder(gateway.uid)
+        _refuse(gateway.way == "sudo" and os.path.exists(folder), f"{folder}: his labs are held in user namespaces")
         _check_folder(RUN, 0)
-        _check_folder(pins, 0)
+        _check_folder(folder, 0)
 
     def _check_up(self, gateway: Gateway, *, mine: bool) -> None:
         """Refuse what would take from others, or be a second gateway for one caller."""
         more = [each for each in self._interfaces() if each != gateway.interface]
         _refuse(bool(more), f"the caller has the gateway {more[:1]} already; vnet-down --all --gateway takes it away")
-        pin = f"{NETNS}/{gateway.netns}"
-        foreign = gateway.way == "sudo" and not mine and os.path.lexists(pin)  # else it is pinned in his own mounts
-        _refuse(foreign, f"{pin}: a namespace that vnet has not made")
+        path = pin(gateway.netns)
+        foreign = gateway.way == "sudo" and not mine and os.path.lexists(path)  # else it is pinned in his own mounts
+        _refuse(foreign, f"{path}: a namespace that vnet has not made")
         if not _hardware_address(gateway.interface):
             _refuse(
                 not gateway.host_ip.is_private, f"{gateway.host_ip}: not a private address, so only root may take it"
@@ -150,11 +150,6 @@ def _inode(path: str) -> int:
         return os.stat(path).st_ino
     except FileNotFoundError:
         return 0
-
-
-def _pins() -> list[str]:
-    """Name all that is pinned on the host."""
-    return os.listdir(NETNS) if os.path.isdir(NETNS) else []
 
 
 def _refuse(wrong: bool, why: str) -> None:
@@ -184,5 +179,5 @@ def _hardware_address(interface: str) -> str:
 
 def _is_empty(gateway: Gateway) -> bool:
     """Tell whether /run/netns is vnet's own, and holds nothing but this gateway."""
-    left = set(os.listdir(NETNS)) - {gateway.netns} if os.path.isdir(NETNS) else set()
-    return os.path.exists(NETNS_MARK) and not left
+    left = set(pins()) - {gateway.netns}
+    return os.path.exists(PINS_MARK) and not left

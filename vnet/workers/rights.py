@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Sequence
 
 from vnet.errors import CommandError
-from vnet.host import pins_folder
 from vnet.kernel import namespace, runner
+from vnet.kernel.marks import pins_folder
 from vnet.model import Gateway, Way
 from vnet.step import Step
 from vnet.workers import worker

@@ -12,6 +12,7 @@ import sys
 
 from vnet import exec as run_in
 from vnet.errors import CommandError, UsageError, VnetError
+from vnet.kernel.marks import state_folder
 from vnet.kernel.path import tool
 from vnet.nodes import Node, node_of
 
@@ -35,7 +36,7 @@ def sudo_argv(*options: str) -> list[str]:
 
 def exec_argv(node: Node, command: list[str], env: dict[str, str], here: str, *, root: bool) -> list[str]:
     """Write the argv of the caller's side."""
-    path = f"{run_in.RUN}/{node.uid}/environment.{os.getpid()}"
+    path = f"{state_folder(node.uid)}/environment.{os.getpid()}"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
@@ -48,7 +49,7 @@ def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
     if len(argv) < 6 or len(argv[4]) != 3 or not set("01234567").issuperset(argv[4]):
         raise UsageError("this part is for vnet-exec to start")
     lab, name, path, here, umask, *command = argv
-    if os.path.dirname(path) != f"{run_in.RUN}/{uid}":
+    if os.path.dirname(path) != state_folder(uid):
         raise UsageError(f"{path}: not a file of vnet-exec's")
     node = _node(uid, lab, name)
     env = _take(path, uid)
@@ -71,7 +72,7 @@ def _node(uid: int, lab: str, name: str) -> Node:
     os.setegid(65534)
     os.seteuid(uid)
     try:
-        node = node_of(f"{run_in.RUN}/{uid}", lab, name)
+        node = node_of(state_folder(uid), lab, name)
     finally:
         os.seteuid(0)
         os.setegid(0)

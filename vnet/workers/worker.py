@@ -23,7 +23,7 @@ from vnet.errors import CommandError, VnetError
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep, LabStep
 from vnet.host import HostStep, StateStep
-from vnet.kernel import observe, probe, processes, ready, runner
+from vnet.kernel import observe, probe, processes, ready, runner, single
 from vnet.step import Step
 from vnet.workers import signals
 from vnet.workers.channel import Channel
@@ -170,7 +170,7 @@ def _answer(request: Any, guard: Guard | None) -> Any:
     if step is None:
         return []
     stages = step.up() if kind == "up" else step.down()
-    act = runner.run_one_by_one if name in HOST_STEPS else runner.run
+    act = single.run if name in HOST_STEPS else runner.run
     return act(stages, down=kind == "down")
 
 

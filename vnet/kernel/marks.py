@@ -1,0 +1,71 @@
+"""What tells in /run what is vnet's and whose: folders, pins, and the marks that root made (docs/architecture.md lists them)."""
+
+from __future__ import annotations
+
+import os
+
+from vnet.kernel import namespace
+
+TYPE_CHECKING = False  # `typing` has the same; vnet-exec does without
+if TYPE_CHECKING:
+    from vnet.model import Gateway
+
+#: The folder of all users' states.
+RUN = "/run/vnet"
+#: Where namespaces are pinned, as ip-netns(8) has it; with the way `userns`, as seen in the labs' own mounts.
+PINS = "/run/netns"
+#: Is there where the folder of pins was not, before vnet.
+PINS_MARK = f"{RUN}/netns"
+#: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
+USER_PINS = ("user", "admin", "mnt", "gateway")
+#: Is there while vnet has turned forwarding on: the last gateway turns it off again, unless somebody else has come to rely on
+#: it since. So it holds the host's rules as they were before.
+CLOSED_MARK = f"{RUN}/closed"
+#: Holds what the kernel's tables of neighbours were set to before.
+TABLES_MARK = f"{RUN}/neighbours"
+
+
+def pin(netns: str) -> str:
+    """Tell where a network namespace is pinned."""
+    return f"{PINS}/{netns}"
+
+
+def state_folder(uid: int) -> str:
+    """Name the folder with a user's records: his own, 0700."""
+    return f"{RUN}/{uid}"
+
+
+def pins_folder(uid: int) -> str:
+    """Name the folder with a user's pinned namespaces: root's."""
+    return f"{RUN}/{uid}.ns"
+
+
+def link_mark(gateway: Gateway) -> str:
+    """Name the file, root's, that tells whose link this is, with the namespaces and rules named after it.
+
+    It holds a second record of the gateway, of root's own.
+    """
+    return f"{RUN}/link-{gateway.interface}.{gateway.uid}"
+
+
+def link_holders() -> dict[str, int]:
+    """Map the interface of each vnet on this host to its owner, as the marks tell."""
+    try:
+        names = os.listdir(RUN)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # the last: root was killed before it opened it
+        names = []
+    marks = (name.removeprefix("link-").rpartition(".") for name in names if name.startswith("link-"))
+    return {interface: int(uid) for interface, _, uid in marks}
+
+
+def pins() -> list[str]:
+    """Name all network namespaces that are pinned, whoever's they are."""
+    return os.listdir(PINS) if os.path.isdir(PINS) else []
+
+
+def pins_stand(gateway: Gateway) -> bool:
+    """Tell whether the namespaces that a `userns` caller's labs live in are still pinned."""
+    if gateway.way != "userns":
+        return True
+    folder = pins_folder(gateway.uid)
+    return all(namespace.is_pin(f"{folder}/{name}") for name in USER_PINS)
