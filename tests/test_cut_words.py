@@ -19,12 +19,12 @@ GUESTS = "guests: flask, nginx, redis"
     [
         (
             "isolat flask",
-            "unknown kind 'isolat', did you mean 'isolate'?; kinds: " + ", ".join(KINDS) + "; or show, run",
+            "unknown kind 'isolat' (did you mean isolate?); kinds: " + ", ".join(KINDS) + "; or show, run",
         ),
-        ("shwo", "unknown kind 'shwo', did you mean 'show'?; kinds: " + ", ".join(KINDS) + "; or show, run"),
+        ("shwo", "unknown kind 'shwo' (did you mean show?); kinds: " + ", ".join(KINDS) + "; or show, run"),
         ("-- flask", "unknown kind '--'; kinds: " + ", ".join(KINDS) + "; or show, run"),
-        ("isolate flsk", f"isolate: no guest 'flsk', did you mean 'flask'?; {GUESTS}"),
-        ("isolate zzz flsk", f"isolate: no guest 'zzz'; no guest 'flsk', did you mean 'flask'?; {GUESTS}"),
+        ("isolate flsk", f"isolate: no guest 'flsk' (did you mean flask?); {GUESTS}"),
+        ("isolate zzz flsk", f"isolate: no guest 'zzz'; no guest 'flsk' (did you mean flask?); {GUESTS}"),
         ("isolate zzz zzz", f"isolate: no guest 'zzz'; {GUESTS}"),
         (
             "isolate gateway",

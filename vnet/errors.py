@@ -6,6 +6,10 @@ into its text and its exit status.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # `typing` has the same; vnet-exec does without
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class VnetError(Exception):
     """It failed; what was half made was taken back (exit status 1)."""
@@ -39,6 +43,23 @@ class CommandError(VnetError):
 
 class HookError(VnetError):
     """A hook raised, or can't be loaded; the text names file, hook and lab."""
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Find which of the names that are known was probably meant."""
+    if len(word) > 70:
+        return None
+    from difflib import get_close_matches
+
+    lower = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower(), lower, n=1)
+    return lower[found[0]] if found else None
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """Ask after a near miss, where there is one."""
+    found = near(word, known)
+    return f" (did you mean {found}?)" if found else ""
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from vnet.errors import NotUpError, UsageError, VnetError
+from vnet.errors import NotUpError, UsageError, VnetError, hint
 
 
 class Node:
@@ -22,7 +22,7 @@ class Node:
         self.way, self.uid, self.gid, _, rows = read_nodes(self.folder)
         self.lab, self.name = lab, name
         if name not in rows:
-            raise NotUpError(f"{name}: not a node of the lab {lab}; its nodes are {' '.join(rows)}")
+            raise NotUpError(f"{name}: not a node of the lab {lab}{hint(name, rows)}; its nodes are {' '.join(rows)}")
         self.netns, self.ip = rows[name]
 
 

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vnet.errors import UsageError, VnetError, plain
+from vnet.errors import UsageError, VnetError, hint, plain
 
 if TYPE_CHECKING:
     import argparse
@@ -174,7 +174,7 @@ def _usage(verb: str, words: list[str]) -> int:
     if not verb and words[:1] in (["--help"], ["-h"]):
         print(text)
         return 0
-    print(f"vnet: {plain(verb)}: not a verb\n{text}" if verb else text, file=sys.stderr)
+    print(f"vnet: {plain(verb)}: not a verb{hint(verb, VERBS)}\n{text}" if verb else text, file=sys.stderr)
     return UsageError.status
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from vnet.config import checks, files
 from vnet.config.schema import KEYS, NAME, RULES, WRONG, Path, Reader
-from vnet.config.words import Wrong, dotted, line, near, show
+from vnet.config.words import Wrong, dotted, line, show
+from vnet.errors import near
 from vnet.model import Port
 
 PORTS_OF_A_BRIDGE = 1023  # the kernel's bridge numbers its ports with ten bits, and 0 is none

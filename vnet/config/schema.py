@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from vnet.config import checks as check
-from vnet.config.words import Wrong, dotted, line, near, not_a
+from vnet.config.words import Wrong, dotted, line, not_a
+from vnet.errors import near
 from vnet.model import MTU
 
 Path = tuple[str, ...]

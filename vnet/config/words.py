@@ -5,7 +5,7 @@ Every text is one short line, whatever the value or the key is: a settings file 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 KINDS = (
     (bool, "a boolean"),  # before int, which it is to Python
@@ -57,14 +57,3 @@ def line(source: str, path: Sequence[str], what: str, allowed: str) -> str:
     """Write one mistake; `allowed` may be empty where `what` says it all."""
     where = f"{source}: {dotted(path)}" if path else source
     return f"{where}: {what}" + (f"; allowed: {allowed}" if allowed else "")
-
-
-def near(word: str, known: Iterable[str]) -> str | None:
-    """Find what was probably meant."""
-    if len(word) > 70:
-        return None
-    from difflib import get_close_matches
-
-    lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), lower, n=1)
-    return lower[found[0]] if found else None

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from vnet.codec import decode, encode
 from vnet.cuts.shapes import RANDOM, RING, SHAPES, Groups, drawn_sides, ring, sides
-from vnet.cuts.words import TYPED, listed, near, read
-from vnet.errors import UsageError
+from vnet.cuts.words import TYPED, listed, read
+from vnet.errors import UsageError, hint
 
 KINDS = (*TYPED, *SHAPES, "fullmesh")
 
@@ -108,7 +108,7 @@ def cut(kind: str, words: Sequence[str], nodes: Sequence[str], *, seed: int | No
         return _made(kind, groups, nodes, _typed(kind, groups, nodes))
     if kind not in KINDS:
         raise UsageError(
-            f"unknown kind {kind!r}{near(kind, (*KINDS, 'show', 'run'))}; kinds: {', '.join(KINDS)}; or show, run"
+            f"unknown kind {kind!r}{hint(kind, (*KINDS, 'show', 'run'))}; kinds: {', '.join(KINDS)}; or show, run"
         )
     if words:
         instead = "it heals the whole lab" if kind == "fullmesh" else "to name the sides, use disjoint or split"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from vnet.cuts.shapes import Groups
-from vnet.errors import UsageError
+from vnet.errors import UsageError, hint
 
 _USAGE = {
     "disjoint": "disjoint A B -- C D",
@@ -49,14 +49,6 @@ def listed(names: Sequence[str], *, whole: bool = False) -> str:
     return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """Ask after a near miss, where there is one."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, list(known), n=1)
-    return f", did you mean {found[0]!r}?" if found else ""
-
-
 def _at_dashes(words: Sequence[str]) -> Groups:
     """Split at each `--`."""
     groups: list[list[str]] = [[]]
@@ -75,7 +67,7 @@ def _check_known(kind: str, words: Sequence[str], nodes: Sequence[str]) -> None:
         return
     if len(unknown) == 1 and unknown[0] in {"host", "gateway", "bridge"}:
         raise UsageError(f"{kind}: {unknown[0]!r} is not a guest, and a cut concerns guests only: {listed(nodes)}")
-    names = "; ".join(f"no guest {word!r}{near(word, nodes)}" for word in unknown)
+    names = "; ".join(f"no guest {word!r}{hint(word, nodes)}" for word in unknown)
     raise UsageError(f"{kind}: {names}; guests: {listed(nodes)}")
 
 

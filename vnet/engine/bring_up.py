@@ -132,6 +132,8 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     except BaseException:
         say_all(context, errors + guests_down(context, changed, tuple(added))[1])
         raise
+    if said := todo.told():
+        context.say(f"{lab.name}: {said}")
     must(errors)
     return done
 

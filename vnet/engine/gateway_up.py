@@ -127,8 +127,10 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     if not pinned or not labs.ask("gateway", gateway=gateway):
         labs.do("up", GatewayStep(gateway, folder=False, pin=False))
         labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.forwarding())))
-    if gateway.iptables and not labs.ask("echo", gateway=gateway):
-        context.say("the host's firewall has lost vnet's rules: putting them back")
+    still = observe.forwards()
+    if gateway.iptables and not (still and labs.ask("echo", gateway=gateway)):
+        lost = "the host's firewall has lost vnet's rules: putting them back"
+        context.say(lost if still else "the host has stopped forwarding (net.ipv4.ip_forward): turning it on again")
         context.host().do("up", step._replace(link=False))
         if not labs.ask("echo", gateway=gateway):
             context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")

@@ -14,6 +14,9 @@ from vnet.gateway import Forward, ForwardsStep
 from vnet.guest import GuestsStep, LabStep
 from vnet.model import Gateway, Guest, Lab
 
+#: Names that are listed for people.
+TOLD = 12
+
 
 class Seen(NamedTuple):
     """What of a lab was found standing.
@@ -56,10 +59,29 @@ class Changes(NamedTuple):
         new = self.bridge == BridgeStep(lab) and self.added == _guests(lab, tuple(each.name for each in lab.guests))
         return LabStep(lab) if new and self.added else None
 
+    def told(self) -> str:
+        """Say for people what changes; empty where nothing does."""
+        gone, added = dict.fromkeys(self.gone), dict.fromkeys(self.added.named if self.added else ())
+        mended = [*(("bridge",) if self.bridge else ()), *(name for step in (self.relinked, self.attached) if step
+                                                          for name in step.named)]  # fmt: skip
+        parts = {
+            "new": [name for name in added if name not in gone],
+            "made anew": [name for name in added if name in gone],
+            "gone": [name for name in gone if name not in added],
+            "put right": mended,
+        }
+        return "; ".join(f"{what}: {_listed(names)}" for what, names in parts.items() if names)
+
     def guests_steps(self, lab: Lab) -> tuple[GuestsStep | BridgeForwardsStep, ...]:
         """List the steps on the way up, after the bridge's."""
         ports = BridgeForwardsStep(lab) if self.forwards and self.bridge is None else None
         return tuple(step for step in (self.relinked, self.attached, self.added, ports) if step is not None)
+
+
+def _listed(names: list[str]) -> str:
+    """List names, the first ones where there are many."""
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return f"{' '.join(names[:TOLD])}{more}"
 
 
 def changes(lab: Lab, record: LabRecord | None, seen: Seen | None) -> Changes:

@@ -13,7 +13,7 @@ from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
 from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
-from vnet.errors import CommandError, NotUpError
+from vnet.errors import CommandError, NotUpError, hint
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
 from vnet.kernel import tables
@@ -44,8 +44,11 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orpha
             return []
         unknown = [guest for guest in guests if not record.lab.guest(guest)]
         if unknown:
-            there = " ".join(guest.name for guest in record.lab.guests) or "none"
-            raise NotUpError(f"{' '.join(unknown)}: not a guest of the lab {name}; its guests are {there}")
+            there = [guest.name for guest in record.lab.guests]
+            meant = hint(unknown[0], there)
+            raise NotUpError(
+                f"{' '.join(unknown)}: not a guest of the lab {name}{meant}; its guests are {' '.join(there) or 'none'}"
+            )
         errors = context.load_hooks_left(record.hooks, name)
         return errors + (guests_down(context, record, guests)[1] if guests else remove_lab(context, record))
     return []

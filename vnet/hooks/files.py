@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vnet.errors import hint
 from vnet.hooks import specs as hookspecs
 from vnet.hooks import trust
 
@@ -114,7 +115,7 @@ def _wrongs(name: str, function: Callable[..., Any]) -> Iterator[str]:
     spec = hookspecs.specs().get(hook)
     if spec is None:
         if not options.get("optionalhook"):
-            yield f"{hook}: there is no such hook{_near(hook, hookspecs.specs())}"
+            yield f"{hook}: there is no such hook{hint(hook, hookspecs.specs()) or ', see docs/hooks.md'}"
         return
     if options.get("wrapper") or options.get("hookwrapper"):
         yield f"{hook}: is a wrapper, but vnet runs the hooks of each file alone: use before and after"
@@ -135,14 +136,6 @@ def _wrong_arguments(hook: str, spec: Callable[..., Any], function: Callable[...
         if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
             yield f"{hook}: {argument} is never filled in: name the arguments, {has}"
         elif name not in allowed:
-            yield f"{hook}: has no argument {name!r}{_near(name, allowed)}; {has}"
+            yield f"{hook}: has no argument {name!r}{hint(name, allowed)}; {has}"
         elif argument.default is not argument.empty:
             yield f"{hook}: {name!r} has a default, and is then never filled in: leave the default out"
-
-
-def _near(name: str, known: Any) -> str:
-    """Suggest the name that was meant, where one is near."""
-    import difflib
-
-    matches = difflib.get_close_matches(name, list(known), 1)
-    return f": did you mean {matches[0]!r}?" if matches else ", see docs/hooks.md"

@@ -76,7 +76,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
         return False
     return (
         address("vnet_guest", wanted.netns) == f"{wanted.ip}/30"
-        and _forwards(wanted.netns)
+        and forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.ip)
         and _rules_stand(GatewayStep(wanted, pin=False).up(), wanted.netns)
     )
@@ -98,7 +98,7 @@ def lab(lab: dict[str, Any], known: list[list[Any]]) -> dict[str, Any]:
         has.get(UPLINK) == f"{wanted.uplink}/30"
         and has.get(DEVICE) == f"{wanted.bridge_ip}/{wanted.network.prefixlen}"
         and far == f"{wanted.gateway_ip}/30"
-        and _forwards(wanted.netns)
+        and forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.uplink)
         and _rules_stand(BridgeStep(wanted, namespace=False).up(), wanted.netns)
     )
@@ -155,9 +155,10 @@ def _masters(text: str) -> dict[str, bool]:
     return {link["ifname"]: link.get("master") == DEVICE and "UP" in link["flags"] for link in links}
 
 
-def _forwards(netns: str) -> bool:
+def forwards(netns: str = HOST) -> bool:
     """Tell whether a namespace forwards packets."""
-    with namespace.network(pin(netns)), open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
+    inside = namespace.network(pin(netns)) if netns else nullcontext()
+    with inside, open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
         return file.read().strip() == "1"
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 NameOf = Callable[[int], str]
 
-#: Columns that the forwarded ports of a guest may take on a terminal, and counters shown there.
-PORTS, COUNTERS = 26, 5
+#: Columns that the forwarded ports of a guest may take on a terminal; counters shown there, and elsewhere.
+PORTS, COUNTERS, MANY = 26, 5, 20
 #: Guests with neither ports nor processes up to which each has a line of its own on a terminal.
 LISTED = 12
 #: The indent of what stands below a lab.
@@ -217,7 +217,7 @@ def _drops(found: CutStatus, look: Look) -> Iterator[str]:
         yield "vnet-partition show counts what it drops: that takes sudo here"
         return
     some = sorted((each for each in found.drops if each["packets"]), key=lambda each: -each["packets"])
-    shown = some if look.width is None else some[:COUNTERS]
+    shown = some[: COUNTERS if look.width else MANY]
     for each in shown:
         yield f"dropped {each['packets']} from {each['from']} to {each['to']}"
     if len(shown) < len(some):

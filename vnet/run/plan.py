@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from vnet.config.checks import split
 from vnet.config.settings import GuestSettings, Settings
-from vnet.config.words import near
-from vnet.errors import UsageError
+from vnet.errors import UsageError, hint
 
 
 class Program(NamedTuple):
@@ -60,9 +59,9 @@ def _know(settings: Settings, words: Sequence[str]) -> None:
     known = dict.fromkeys(word for guest in settings.guests for word in (guest.name, *guest.tags))
     for word in words:
         if word not in known:
-            meant = near(word, known)
-            hint = f" (did you mean {meant}?)" if meant else ""
-            raise UsageError(f"{word}: no guest or tag here has this name{hint}; there are: {' '.join(known)}")
+            raise UsageError(
+                f"{word}: no guest or tag here has this name{hint(word, known)}; there are: {' '.join(known)}"
+            )
 
 
 def _awaited(settings: Settings, guest: GuestSettings, chosen: Collection[str]) -> Iterator[str]:
