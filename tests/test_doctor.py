@@ -236,6 +236,23 @@ def test_what_it_prints_mends_it() -> None:
         assert machine.run("ip", "netns").stdout.split()[0] == "other"
 
 
+def test_labs_of_others_are_no_leftovers() -> None:
+    """Two users' labs in the host's own /run/netns: neither is told that the other's namespaces and rules belong to nobody."""
+    need_root()
+    with Machine(userns=False) as machine:
+        boxes = [Box(machine, user, "sudo") for user in ("alice", "bob")]
+        for box, host in zip(boxes, ("", '[host]\ninterface = "vnetb"\nip = "172.18.254.1"\n'), strict=True):
+            machine.run("mkdir", "project", user=box.user)
+            box.write("vnet.toml", f"{host}[guests.a]\n")
+            box.vnet("up")
+        assert {"vnet-x1", "vnetb-x1"} <= set(machine.run("ip", "netns").stdout.split())
+        for box in boxes:
+            assert troubles(looked_at(box), "leftovers") == []
+        boxes[0].vnet("down", "--all", "--gateway")
+        for box in boxes:
+            assert troubles(looked_at(box), "leftovers") == []
+
+
 def test_what_stands_in_the_way() -> None:
     """A tool that is missing, a FORWARD policy in the other back end, a VPN over the guests, a resolver on loopback."""
     need_root()
