@@ -19,6 +19,10 @@ need = missing=(); for each in $(1); do \
 	if (( $${\#missing[@]} )); then $(SUDO) apt-get update -qq && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
 
+# $(call pip,KEY): install what pyproject.toml lists there
+pip = $(BIN)/pip install -q --disable-pip-version-check $$($(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]$(1))')
+
 .PHONY: help up down test test-long check fmt shell faults bench bench-docs tools test-tools bench-tools
 
 help:  ## list the targets
@@ -71,13 +75,13 @@ bench-tools:
 .venv/.run: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call need,no-such-program:python3-venv)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check "pluggy>=1.5" "sh>=2.0" "toml>=0.10.2"
+	$(call pip,["dependencies"])
 	@touch $@
 
 .venv/.dev: .venv/.run
-	$(BIN)/pip install -q --disable-pip-version-check hypothesis jsonschema mypy "pytest>=8" pytest-xdist ruff "setuptools>=70.1" types-toml
+	$(call pip,["optional-dependencies"]["dev"])
 	@touch $@
 
 .venv/.bench: .venv/.dev
-	-$(BIN)/pip install -q --disable-pip-version-check munet
+	-$(call pip,["optional-dependencies"]["bench"])
 	@touch $@
