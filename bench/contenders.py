@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import os
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from world import ALICE, BIN, COMMAND_S, HERE, Failed, World, guest_ip, names, prefix
+from world import ALICE, BIN, HERE, World, guest_ip, names, prefix
 
 
 class Contender:
@@ -43,6 +41,12 @@ class Contender:
     def down(self, lab: int, guests: int) -> None:
         """Remove a lab."""
         raise NotImplementedError
+
+    def all_down(self, labs: int) -> None:
+        """Remove so many labs of one guest; return when the kernel is done."""
+        for lab in range(1, labs + 1):
+            self.down(lab, 1)
+        self.world.gone(self.uid)
 
     def ask(self, lab: int, guests: int) -> None:
         """Return when every guest has answered."""
@@ -101,6 +105,11 @@ class Vnet(Contender):
     def down(self, lab: int, guests: int) -> None:
         """Run vnet-down."""
         self.vnet("down", "-q", "-n", f"lab{lab}")
+
+    def all_down(self, labs: int) -> None:
+        """Run it once for all."""
+        self.vnet("down", "-q", "--all")
+        self.world.gone(self.uid)
 
 
 class VnetUser(Vnet):
@@ -162,6 +171,10 @@ class Pasted(Vnet):
         """Run what was printed."""
         self.world.run("sh", "-e", f"{self.home}/down{lab}.sh")
 
+    def all_down(self, labs: int) -> None:
+        """Run one after the other."""
+        Contender.all_down(self, labs)
+
 
 class Script(Contender):
     """A network of the same shape by a shell script that one would write by hand, without what only vnet does."""
@@ -208,123 +221,23 @@ class Floor(Contender):
         self.world.run(f"{self.world.programs}/floor", "down", str(lab), str(guests))
 
 
-class Resident(Contender):
-    """A tool whose network lasts as long as its process."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self.process: subprocess.Popen[str] | None = None
-        self.pid = ""
-
-    def command(self, guests: int) -> Sequence[str]:
-        """Write the command; it prints `up PID` and ends with its stdin."""
-        raise NotImplementedError
-
-    def up(self, lab: int, guests: int) -> None:
-        """Start it."""
-        self.process = self.world.popen(*self.command(guests), stdin=subprocess.PIPE)
-        assert self.process.stdout
-        said = self.process.stdout.readline().split()
-        if said[:1] != ["up"]:
-            raise Failed(f"{self.name}: {self.process.communicate(timeout=COMMAND_S)[1].strip()[-300:]}")
-        self.pid = said[1]
-
-    def source(self, lab: int) -> str:
-        """Ask from the first guest: its bridge has no address."""
-        return f"/proc/{self.pid}/ns/net"
-
-    def down(self, lab: int, guests: int) -> None:
-        """Tell it to stop; its own start is not counted."""
-        assert self.process
-        self.process.communicate("", timeout=COMMAND_S)
-
-
-class Mininet(Resident):
-    """Mininet, with the Linux bridge as its switch."""
-
-    name = "Mininet"
-
-    def missing(self) -> str:
-        """Look for the package."""
-        need = {"/usr/lib/python3/dist-packages/mininet": "mininet", "/usr/sbin/brctl": "bridge-utils"}
-        return ", ".join(f"no Debian package {package}" for path, package in need.items() if not os.path.exists(path))
-
-    def command(self, guests: int) -> Sequence[str]:
-        """Run it with Debian's own Python."""
-        return ("/usr/bin/python3", f"{HERE}/mininet_lab.py", str(guests), str(prefix(guests)))
-
-
-class Munet(Resident):
-    """munet; 50 nodes take it a third of a minute."""
-
-    name = "munet"
-    most = 50
-
-    def _folder(self) -> str:
-        found = glob.glob(f"{os.path.dirname(HERE)}/.venv/lib/*/site-packages/munet")
-        return os.path.dirname(found[0]) if found else ""
-
-    def missing(self) -> str:
-        """Look for the package."""
-        return "" if self._folder() else "PyPI's munet is not in .venv"
-
-    def command(self, guests: int) -> Sequence[str]:
-        """Run it from the virtual environment's folder."""
-        words = (f"{HERE}/munet_lab.py", str(guests), str(prefix(guests)), "/run/munet")
-        return ("env", f"PYTHONPATH={self._folder()}", "python3", *words)
-
-
-class Cni(Contender):
-    """The CNI bridge plugin, with host-local."""
-
-    name = "CNI bridge"
-
-    def missing(self) -> str:
-        """Look for the package."""
-        return "" if os.path.exists("/usr/lib/cni/bridge") else "no Debian package containernetworking-plugins"
-
-    def up(self, lab: int, guests: int) -> None:
-        """Add all guests."""
-        self.world.run(f"{HERE}/cni.sh", "up", str(guests), str(prefix(guests)))
-
-    def source(self, lab: int) -> str:
-        """Ask from the machine, as the bridge is there."""
-        return "/proc/self/ns/net"
-
-    def down(self, lab: int, guests: int) -> None:
-        """Remove all guests."""
-        self.world.run(f"{HERE}/cni.sh", "down", str(guests), str(prefix(guests)))
-
-
-class Podman(Cni):
-    """podman: a network and a container a guest, which is more than a lab has."""
-
-    name = "podman"
-    most = 10
-    root = "/run/bench-rootfs"
-
-    def missing(self) -> str:
-        """Look for the package, and give it what its runtime asks for."""
-        if not shutil.which("podman"):
-            return "no Debian package podman"
-        if not os.path.exists(self.root):
-            for folder in ("dev", "proc", "sys", "etc", "run", "tmp"):
-                os.makedirs(f"{self.root}/{folder}")
-            shutil.copy(f"{self.world.programs}/probe", self.root)
-            try:
-                self.world.run("unshare", "--cgroup", "mount", "-t", "cgroup2", "none", "/sys/fs/cgroup")
-            except Failed as error:
-                return str(error)
-        return ""
-
-    def up(self, lab: int, guests: int) -> None:
-        """Make the network and run the containers."""
-        self.world.run(f"{HERE}/podman.sh", "up", str(guests), self.root)
-
-    def down(self, lab: int, guests: int) -> None:
-        """Remove both."""
-        self.world.run(f"{HERE}/podman.sh", "down", str(guests))
-
-
 OWN = (Vnet, VnetUser, Pasted, Script, Floor)
-RIVALS = (Mininet, Munet, Cni, Podman)
+
+
+@contextlib.contextmanager
+def ready(world: World, kinds: Sequence[type[Contender]]) -> Iterator[list[Contender]]:
+    """Make the gateways of those that can take part, and note what the machine has then."""
+    able = []
+    for kind in kinds:
+        contender = kind(world)
+        if missing := contender.missing():
+            world.say(f"without {contender.name}: {missing}")
+            world.emit("missing", contender.name, 0, missing)
+        else:
+            able.append(contender)
+    for contender in able:
+        contender.gateway("up")
+    world.settle()
+    yield able
+    for contender in reversed(able):
+        contender.gateway("down")

@@ -1,35 +1,16 @@
-"""What is measured, section by section. `world.profile` says how much of it: see run.py."""
+"""What is measured, section by section; `many.py` has one more. `world.profile` says how much of it: see run.py."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
-from contenders import OWN, RIVALS, Contender, Floor, Pasted, Script, Vnet
+from contenders import OWN, Contender, Pasted, Script, Vnet, ready
+from rivals import RIVALS
 from world import BIN, Failed, World, guest_ip, names
 
 PYTHON = ("python3", "-c", "pass")
-
-
-@contextlib.contextmanager
-def ready(world: World, kinds: Sequence[type[Contender]]) -> Iterator[list[Contender]]:
-    """Make the gateways of those that can take part, and note what the machine has then."""
-    able = []
-    for kind in kinds:
-        contender = kind(world)
-        if missing := contender.missing():
-            world.say(f"without {contender.name}: {missing}")
-            world.emit("missing", contender.name, 0, missing)
-        else:
-            able.append(contender)
-    for contender in able:
-        contender.gateway("up")
-    world.settle()
-    yield able
-    for contender in reversed(able):
-        contender.gateway("down")
 
 
 def up(world: World) -> None:
@@ -171,95 +152,6 @@ def partition(world: World) -> None:
                 each.down(1, guests)
 
 
-def labs(world: World) -> None:
-    """Many labs of one guest, one at a time and eight at once."""
-    with ready(world, (Vnet, Pasted, Script, Floor)) as all_:
-        for contender in all_:
-            contender.prepare(1, max(world.profile.labs))
-        for count in world.profile.labs:
-            for _ in range(world.profile.runs):
-                for contender in all_:
-                    for at_once in (1, 8):
-                        _tell(contender, count, at_once, _many(contender, range(1, count + 1), at_once))
-                        down_s = world.timed(lambda each=contender, last=count: _all_down(each, last))
-                        world.emit("labs down", contender.name, count, down_s)
-                        time.sleep(0.1)
-    if world.profile.many:
-        scale(world)
-
-
-def _many(contender: Contender, numbers: range, at_once: int) -> float:
-    """Bring labs up, some at a time; the seconds until all answer."""
-    with ThreadPoolExecutor(at_once) as pool:
-        return contender.world.timed(lambda: list(pool.map(lambda lab: contender.ready(lab, 1), numbers)))
-
-
-def _tell(contender: Contender, count: int, at_once: int, took_s: float) -> None:
-    """Note how long so many labs took."""
-    contender.world.emit(f"labs, {at_once} at once", contender.name, count, took_s)
-    contender.world.say(f"{count:5} labs    {contender.name:14} {at_once} at a time {took_s:7.3f} s")
-
-
-def _all_down(contender: Contender, count: int) -> None:
-    """Take all labs down, until the kernel is done."""
-    if type(contender) is Vnet:
-        contender.vnet("down", "-q", "--all")
-    else:
-        for lab in range(1, count + 1):
-            contender.down(lab, 1)
-    contender.world.gone(contender.uid)
-
-
-def scale(world: World) -> None:
-    """Grow to as many labs as there can be; one at a time lab by lab, then eight at once."""
-    most = max(world.profile.many)
-    with ready(world, (Vnet, Floor, Script)) as all_:
-        for contender in all_[:2]:
-            contender.prepare(1)
-            for at_once in (1, 8):
-                try:
-                    _grow(contender, at_once)
-                    if contender.name == "vnet" and at_once == 1:
-                        _full(contender, most)
-                except Failed as error:
-                    world.say(f"{contender.name}: {error}")
-                    world.emit(f"labs, {at_once} at once", contender.name, most, str(error))
-                _all_down(contender, most)
-
-
-def _grow(contender: Contender, at_once: int) -> None:
-    """Bring labs up until there are as many as there can be."""
-    world, total_s, done = contender.world, 0.0, 0
-    for mark in sorted(world.profile.many):
-        if at_once == 1:
-            for lab in range(done + 1, mark + 1):
-                took_s = world.timed(lambda lab=lab: contender.ready(lab, 1))
-                total_s += took_s
-                world.emit("lab number", contender.name, lab, took_s)
-        else:
-            total_s += _many(contender, range(done + 1, mark + 1), at_once)
-        _tell(contender, mark, at_once, total_s)
-        done = mark
-
-
-def _full(contender: Contender, most: int) -> None:
-    """With all labs up: every guest answers, and one lab more is refused."""
-    world = contender.world
-    answering = 0
-    for lab in range(1, most + 1):
-        with contextlib.suppress(Failed):
-            contender.ask(lab, 1)
-            answering += 1
-    world.emit("labs that answer", contender.name, most, answering)
-    if most == 2048:
-        try:
-            contender.up(most + 1, 1)
-            world.emit("one lab too many", contender.name, most + 1, "it was made")
-        except Failed as error:
-            world.say(f"one lab too many: {error}")
-            world.emit("one lab too many", contender.name, most + 1, 1)
-
-
 def memory(world: World) -> None:
     """Weigh what a guest and a lab cost the kernel, in kB."""
     guests, many = max(world.profile.guests), min(max(world.profile.labs), 32)
@@ -278,7 +170,7 @@ def memory(world: World) -> None:
             for lab in range(1, many + 1):
                 vnet.ready(lab, 1)
             world.emit("kB a lab of one guest", vnet.name, many, (world.kernel_kb() - before) / many)
-            _all_down(vnet, many)
+            vnet.all_down(many)
 
 
 def data(world: World) -> None:

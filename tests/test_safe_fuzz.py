@@ -20,7 +20,7 @@ from machine import REPO, Machine
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.codec import decode, encode
 from vnet.cuts.step import Block, CutStep
-from vnet.engine.records import GatewayRecord, LabRecord
+from vnet.engine.record import GatewayRecord, LabRecord
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep

@@ -23,7 +23,7 @@ from vnet.cli.caller import caller, session
 from vnet.cuts import partition
 from vnet.cuts.cut import Cut, cut, is_random
 from vnet.engine.context import Context
-from vnet.engine.records import LabRecord
+from vnet.engine.record import LabRecord
 from vnet.errors import UsageError
 from vnet.kernel.marks import state_folder
 from vnet.nodes import find_lab

@@ -24,7 +24,7 @@ from vnet.cli.caller import counted, on_host, session
 from vnet.config import settings
 from vnet.engine import bring_up, gateway_up, take_down
 from vnet.engine.context import Context
-from vnet.engine.records import LabRecord
+from vnet.engine.record import LabRecord
 from vnet.errors import CommandError, UsageError
 from vnet.kernel import namespace
 from vnet.nodes import Node

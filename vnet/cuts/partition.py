@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vnet.cuts.cut import Cut, adapt, blocked, classes
 from vnet.cuts.step import BITS, Block, CutStep
 from vnet.engine.context import Context
-from vnet.engine.records import LabRecord
+from vnet.engine.record import LabRecord
 from vnet.errors import CommandError, NotUpError, VnetError
 from vnet.kernel.path import iptables_kind
 

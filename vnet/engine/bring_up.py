@@ -14,7 +14,8 @@ from vnet.config.settings import Settings
 from vnet.engine import plan
 from vnet.engine.context import Context
 from vnet.engine.gateway_up import gateway_for, gateway_up
-from vnet.engine.records import GoneError, LabRecord, Records, State
+from vnet.engine.record import LabRecord, State
+from vnet.engine.records import GoneError, Records
 from vnet.engine.take_down import (
     guests_down,
     keep_cut,

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vnet.engine.records import GatewayRecord, Records
+from vnet.engine.record import GatewayRecord
+from vnet.engine.records import Records
 from vnet.errors import VnetError
 from vnet.kernel import marks, processes
 from vnet.model import Gateway, Guest, Lab

@@ -16,7 +16,8 @@ from vnet.cuts.step import CutStep
 from vnet.engine import files, show
 from vnet.engine.claims import Claims
 from vnet.engine.context import Context
-from vnet.engine.records import GATEWAY_FILES, GatewayRecord, LabRecord, Records
+from vnet.engine.record import GatewayRecord, LabRecord
+from vnet.engine.records import GATEWAY_FILES, Records
 from vnet.hooks import Hooks
 from vnet.kernel import processes
 from vnet.model import Gateway, Lab, Way

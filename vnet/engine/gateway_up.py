@@ -7,7 +7,7 @@ import os
 from vnet.config.settings import Settings
 from vnet.engine import files, plan
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, text_of
+from vnet.engine.record import GatewayRecord, text_of
 from vnet.engine.take_down import must, remove_gateway, remove_strays, say_all
 from vnet.errors import UsageError
 from vnet.gateway import GatewayStep

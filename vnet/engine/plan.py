@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.config.settings import Settings
-from vnet.engine.records import LabRecord
+from vnet.engine.record import LabRecord
 from vnet.errors import UsageError
 from vnet.gateway import Forward, ForwardsStep
 from vnet.guest import GuestsStep, LabStep

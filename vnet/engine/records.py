@@ -1,4 +1,4 @@
-"""The records: what was made, written down before it is made, and how far it got.
+"""The folder of records, its locks and its files; what a record is stands in `record.py`.
 
     /run/vnet/UID/gateway.json            the gateway; beside it its own {hosts,resolv.conf,nodes}
     /run/vnet/UID/labs/NAME/record.json   a lab
@@ -18,73 +18,18 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import IPv4Network
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from vnet.codec import decode, encode
+from vnet.codec import decode
 from vnet.engine.claims import Claims
+from vnet.engine.record import SCHEMA, GatewayRecord, LabRecord, boot_id, remains, text_of
 from vnet.errors import NotUpError, VnetError
 from vnet.kernel.marks import RUN, link_holders, state_folder
-from vnet.model import Gateway, Guest, Lab
 
-SCHEMA = 1
 #: The gateway's record, and what vnet-exec reads to go there; the record is the last to go.
 GATEWAY_FILES = ("nodes", "hosts", "resolv.conf", "gateway.json")
 #: Seconds to wait for another vnet on the same lab.
 LOCK_S = 120.0
-
-State = Literal["making", "up", "removing"]
-
-
-class GatewayRecord(NamedTuple):
-    """The gateway, and how far it is made. `closes`: see `host.HostStep`; `lab`: whose vnet-up made it.
-
-    `hooks` are the files with hooks of its way down, and no others: it may outlive the project by weeks.
-    """
-
-    gateway: Gateway
-    closes: bool
-    state: State
-    lab: str = ""
-    hooks: tuple[str, ...] = ()
-
-
-class LabRecord(NamedTuple):
-    """A lab, and how far each of its parts is made.
-
-    `guests` holds the state of each guest by name; `inodes` pairs of a namespace's name and its inode, by which it
-    is known again. `cut` is the cut as it was set, in JSON (see `partition.apply`); guests that came and went since are
-    worked in each time. `hooks` are the files of the settings' hooks. `forwarded`: the gateway forwards the lab's ports as
-    they are now. `owner` is the process that the lab is for, if any (see `processes.identity`): once that has
-    ended, `vnet-down --orphans` takes the lab away. `iptables` is the kind of iptables that it was made with.
-    """
-
-    lab: Lab
-    bridge: State
-    guests: tuple[tuple[str, State], ...]
-    inodes: tuple[tuple[str, int], ...] = ()
-    cut: str | None = None
-    dns: str = ""
-    hooks: tuple[str, ...] = ()
-    forwarded: bool = False
-    owner: str = ""
-    iptables: str = ""
-
-    @property
-    def orphaned(self) -> bool:
-        """Tell whether the process that the lab is for has ended."""
-        from vnet.kernel import processes
-
-        return bool(self.owner) and processes.identity(int(self.owner.split()[0])) != self.owner
-
-    def with_guests(self, names: frozenset[str], state: State) -> LabRecord:
-        """Set the state of some guests."""
-        return self._replace(guests=tuple((name, state if name in names else old) for name, old in self.guests))
-
-    def without(self, names: frozenset[str]) -> LabRecord:
-        """Forget some guests."""
-        lab = self.lab._replace(guests=tuple(guest for guest in self.lab.guests if guest.name not in names))
-        return self._replace(lab=lab, guests=tuple(pair for pair in self.guests if pair[0] not in names))
 
 
 def seen_as(uid: int) -> int:
@@ -95,25 +40,6 @@ def seen_as(uid: int) -> int:
             if outside <= uid < outside + count:
                 return inside + uid - outside
     return 65534
-
-
-def boot_id() -> str:
-    """Tell this boot from others (random(4))."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def remains(name: str, number: int, gateway: Gateway) -> LabRecord:
-    """Record a lab of which only the number is known; its guests may be any that a network of the default's size has."""
-    network = IPv4Network("172.18.0.0/24")
-    guests = tuple(Guest(f"g{number}", ip) for number, ip in enumerate(list(network.hosts())[:-1], 1))
-    lab = Lab(name, number, None, gateway, network, gateway.mtu, guests)
-    return LabRecord(lab, "removing", tuple((guest.name, "removing") for guest in guests))
-
-
-def text_of(record: object) -> str:
-    """Write a record as JSON."""
-    return json.dumps({"schema": SCHEMA, "boot": boot_id(), **encode(record)})
 
 
 class GoneError(NotUpError):

@@ -12,7 +12,8 @@ from contextlib import suppress
 from vnet.bridge import BridgeStep
 from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
-from vnet.engine.records import GatewayRecord, GoneError, LabRecord, remains
+from vnet.engine.record import GatewayRecord, LabRecord, remains
+from vnet.engine.records import GoneError
 from vnet.errors import CommandError, NotUpError, hint
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep

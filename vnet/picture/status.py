@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vnet.engine.context import Context
-from vnet.engine.records import GatewayRecord, LabRecord, Records
+from vnet.engine.record import GatewayRecord, LabRecord
+from vnet.engine.records import Records
 from vnet.errors import CommandError, NotUpError
 from vnet.hooks import Hooks
 from vnet.kernel import observe, processes
