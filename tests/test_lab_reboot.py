@@ -73,3 +73,30 @@ def test_a_tool_that_hangs() -> None:
         box.machine.run("rm", "/root/hang")
         box.vnet("down", "--all", "--gateway")
         assert_same(before, box.machine)
+
+
+#: What stands in for unshare(1) and makes no namespaces of that kind; vnet looks first whether it can make any.
+REFUSES = """case "$*" in *{}*) echo 'unshare: unshare failed: No space left on device' >&2; exit 1;; esac
+exec /home/unshare "$@"
+"""
+
+
+@pytest.mark.parametrize("kind", ["--map-user=", "--propagation"])
+def test_namespaces_that_can_t_be_made(kind: str) -> None:
+    """Where user namespaces run out between the look and the step, vnet-up says so when it happens, and leaves nothing."""
+    need_root()
+    with box_of("userns") as box:
+        before = box.machine.snapshot()
+        box.write("vnet.toml", SHOP)
+        path = box.machine.run("sh", "-c", "readlink -f $(command -v unshare)").stdout.strip()
+        box.machine.run("cp", path, "/home/unshare")
+        box.machine.write("/home/refuses", f"#!/bin/sh\n{REFUSES.format(kind)}")
+        box.machine.run("chmod", "755", "/home/refuses")
+        box.machine.run("mount", "-n", "--bind", "/home/refuses", path)
+        done = box.vnet("up", check=False, timeout_s=40)  # less than the minute that a command may take
+        box.machine.run("umount", "-n", path)
+        box.machine.run("rm", "/home/refuses", "/home/unshare")
+        assert done.returncode == 1, done.stderr
+        assert "cat: exit status 1: unshare: unshare failed: No space left on device" in done.stderr.splitlines()[-1]
+        box.vnet("down", "--all", "--gateway")
+        assert_same(before, box.machine)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from vnet.command import Action, Command, Maker, Stages, Write
 from vnet.errors import CommandError
@@ -51,9 +51,17 @@ def _call(argv: tuple[str, ...], stdin: str = "") -> None:
     call = sh.Command(tool(argv[0]))
     running = call(*argv[1:], _in=stdin, _env=ENVIRONMENT, _tty_out=False, _cwd="/", _bg=True, _bg_exc=False,
                    _pass_fds={*LOCKS})  # fmt: skip
+    with _worded(argv), _limit(running.kill):
+        running.wait()
+
+
+@contextmanager
+def _worded(argv: tuple[str, ...]) -> Iterator[None]:
+    """Say in words how a command failed."""
+    import sh
+
     try:
-        with _limit(running.kill):
-            running.wait()
+        yield
     except sh.ErrorReturnCode as error:
         said = (error.stderr or error.stdout).decode(errors="replace").strip()
         raise CommandError(f"{' '.join(argv)}: exit status {error.exit_code}: {said}") from None
@@ -93,7 +101,7 @@ def _make(maker: Maker) -> None:
 
 
 def _make_once(maker: Maker) -> None:
-    """Start a maker and pin its namespaces."""
+    """Start a maker and pin its namespaces; it answers once it has them, and closes its end where it fails."""
     import sh
 
     talk_read, talk_write = os.pipe()
@@ -103,16 +111,24 @@ def _make_once(maker: Maker) -> None:
             *maker.argv[1:], _in=os.fdopen(talk_read, "rb", 0), _out=answer_write, _env=ENVIRONMENT, _cwd="/",
             _tty_in=False, _tty_out=False, _bg=True, _bg_exc=False, _new_session=False,
         )  # fmt: skip
-        os.write(talk_write, b"\n")
+        os.close(answer_write)
+        answer_write = -1
+        with suppress(BrokenPipeError):
+            os.write(talk_write, b"\n")
         if not _readable(answer_read, LIMIT_S):
             raise CommandError(
                 f"{' '.join(maker.argv)}: no namespaces within {LIMIT_S:.0f} s; vnet-doctor finds what is in the way"
             )
+        if not os.read(answer_read, 1):
+            with _worded(maker.argv):
+                running.wait()
+            raise CommandError(f"{' '.join(maker.argv)}: it ended without making namespaces")
         for kind, path in maker.pins:
             _call(("mount", "--no-mtab", "--bind", f"/proc/{running.pid}/ns/{kind}", path))
     finally:
         for fd in (talk_write, answer_read, answer_write):
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
 
 def _readable(fd: int, limit_s: float) -> bool:
