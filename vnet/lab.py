@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from vnet import api
+from vnet.config import written
+from vnet.config.written import Guests
 from vnet.engine.records import Records
 from vnet.errors import CommandError, NotUpError, UsageError, VnetError
 from vnet.kernel import processes
@@ -31,8 +33,6 @@ from vnet.nodes import caller
 LIMIT_S = 300.0
 #: Seconds for a process of a lab that is gone to be seen to be gone, and for one that is killed to be gone.
 REAPED_S, GONE_S = 1.0, 10.0
-
-Guests = Sequence[str] | Mapping[str, Mapping[str, Any]]
 
 
 def up(guests: Guests = (), *, file: str | os.PathLike[str] | None = None, settings: Mapping[str, Any] | None = None,
@@ -51,7 +51,7 @@ def up(guests: Guests = (), *, file: str | os.PathLike[str] | None = None, setti
     try:
         with open(f"{folder}/owner", "w", encoding="ascii") as owner:
             owner.write(processes.identity(os.getpid()))
-        path, chosen = write_settings(folder, guests, file, settings)
+        path, chosen = written.write(folder, guests, file, settings)
         return _up(path, chosen, name or f"lab-{os.getpid()}-{os.urandom(3).hex()}", folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -74,42 +74,6 @@ def find(name: str) -> Lab:
     if record is None or record.bridge != "up":
         raise NotUpError(f"the lab {name} is not up; vnet.up() or vnet-up brings it up")
     return Lab(record.lab.name, record.lab.number, record.lab.file, record.lab)
-
-
-def write_settings(folder: str, guests: Guests, file: str | os.PathLike[str] | None,
-                   settings: Mapping[str, Any] | None) -> tuple[str, list[str]]:  # fmt: skip
-    """Write a vnet.toml; gives its path, and which of its guests are meant, none for all."""
-    import toml  # type: ignore[import-untyped, unused-ignore]
-
-    data = merged(_read(file) if file else {}, settings or {})
-    by_name = guests if isinstance(guests, Mapping) else {} if file else {name: {} for name in guests}
-    path = os.path.join(folder, "vnet.toml")
-    with open(path, "w", encoding="utf-8") as opened:
-        toml.dump(merged(data, {"guests": by_name}), opened)
-    return path, [] if isinstance(guests, Mapping) or not file else list(guests)
-
-
-def _read(file: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a vnet.toml that is to be written elsewhere; its hooks stay where they are."""
-    import tomllib
-
-    try:
-        with open(file, "rb") as opened:
-            data = tomllib.load(opened)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{os.fspath(file)}: it can't be read: {error}") from None
-    hooks = data.get("hooks", {}).get("load", [])
-    here = os.path.dirname(os.path.abspath(file))
-    return merged(data, {"hooks": {"load": [os.path.join(here, each) for each in hooks]}} if hooks else {})
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay tables over each other, key by key; numbers of ports become the words that TOML's keys are."""
-    made = {str(key): value for key, value in base.items()}
-    for key, value in over.items():
-        old = made.get(str(key))
-        made[str(key)] = merged(old if isinstance(old, Mapping) else {}, value) if isinstance(value, Mapping) else value
-    return made
 
 
 def take_orphans_away() -> None:

@@ -81,7 +81,7 @@ def lab(request: pytest.FixtureRequest, vnet_settings: Mapping[str, Any]) -> Ite
 
 def _given(request: pytest.FixtureRequest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Read the mark, and lay its settings over those for all labs."""
-    from vnet.lab import merged
+    from vnet.config.written import merged
 
     mark, here = request.node.get_closest_marker("vnet"), _folder(request)
     given = dict(mark.kwargs) if mark else {}
