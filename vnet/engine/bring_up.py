@@ -12,19 +12,12 @@ from contextlib import ExitStack, contextmanager
 from vnet.bridge import BridgeStep
 from vnet.config.settings import Settings
 from vnet.engine import plan
-from vnet.engine.context import Context
+from vnet.engine.context import Context, must, say_all
 from vnet.engine.gateway_up import gateway_for, gateway_up
+from vnet.engine.kept import keep_cut, write_forwards, write_texts
 from vnet.engine.record import LabRecord, State
 from vnet.engine.records import GoneError, Records
-from vnet.engine.take_down import (
-    guests_down,
-    keep_cut,
-    must,
-    remove_lab,
-    say_all,
-    write_forwards,
-    write_texts,
-)
+from vnet.engine.take_down import guests_down, remove_lab
 from vnet.errors import CommandError
 from vnet.guest import GuestsStep
 from vnet.host import StateStep

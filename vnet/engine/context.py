@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnet.engine.record import GatewayRecord
 from vnet.engine.records import Records
-from vnet.errors import VnetError
+from vnet.errors import CommandError, VnetError
 from vnet.kernel import marks, processes
 from vnet.model import Gateway, Guest, Lab
 from vnet.workers.rights import Rights, way_of_caller
@@ -131,3 +131,15 @@ def collect(act: Callable[[], list[str]]) -> list[str]:
         raise
     except VnetError as error:
         return [str(error)]
+
+
+def must(errors: list[str]) -> None:
+    """Raise what went wrong on the way down, where the way up can't go on over it."""
+    if errors:
+        raise CommandError("\n".join(errors))
+
+
+def say_all(context: Context, errors: list[str]) -> None:
+    """Tell what could not be taken back."""
+    for error in errors:
+        context.say(f"while taking it back: {error}")

@@ -6,9 +6,9 @@ import os
 
 from vnet.config.settings import Settings
 from vnet.engine import files, plan
-from vnet.engine.context import Context
+from vnet.engine.context import Context, must, say_all
 from vnet.engine.record import GatewayRecord, text_of
-from vnet.engine.take_down import must, remove_gateway, remove_strays, say_all
+from vnet.engine.take_down import remove_gateway, remove_strays
 from vnet.errors import UsageError
 from vnet.gateway import GatewayStep
 from vnet.host import BRIDGE_FILTER, HostStep, StateStep

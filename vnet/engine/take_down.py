@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from vnet.bridge import BridgeStep
-from vnet.engine import files, plan
 from vnet.engine.context import Context, collect
+from vnet.engine.kept import keep_cut, write_forwards, write_texts
 from vnet.engine.record import GatewayRecord, LabRecord, remains
 from vnet.engine.records import GoneError
-from vnet.errors import CommandError, NotUpError, hint
+from vnet.errors import NotUpError, hint
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
 from vnet.kernel import tables
 from vnet.kernel.marks import PINS_MARK, RUN, link_holders, link_mark, pins_stand
-from vnet.model import Gateway
 
 
 def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False,
@@ -115,32 +114,6 @@ def guests_down(context: Context, record: LabRecord, names: tuple[str, ...],
     return record, errors + failed
 
 
-def keep_cut(context: Context, record: LabRecord, *, heals: bool = False) -> list[str]:
-    """Set the cut right for the guests of now, where there is one; raises what goes wrong, so gives back none.
-
-    `heals`: there is to be none, but one is in force; a heal was killed half-way.
-    """
-    if record.cut is not None or heals:
-        from vnet.cuts import partition
-
-        partition.keep(context, record)
-    return []
-
-
-def write_texts(context: Context, record: LabRecord) -> list[str]:
-    """Write what guests and vnet-exec read; raises what goes wrong, so gives back none."""
-    for name, text in files.texts(record.lab, record.dns).items():
-        context.records.write_file(f"labs/{record.lab.name}/{name}", text)
-    return []
-
-
-def write_forwards(context: Context, gateway: Gateway, way: str = "up") -> list[str]:
-    """Write the gateway's forwarded ports anew, from all labs' records; on the way `down` a gateway that is gone has none."""
-    with context.records.lock("world"):
-        step = plan.all_forwards(gateway, (record.lab for record in context.records.forwarding()))
-        return context.labs(gateway).do(way, step)
-
-
 def all_down(context: Context) -> list[str]:
     """Take every lab of the caller away."""
     return _each_down(context, context.records.names(), orphan=False) if context.records.exist() else []
@@ -232,15 +205,3 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
     if not failed:
         context.records.remove_gateway()
     return errors + failed
-
-
-def must(errors: list[str]) -> None:
-    """Raise what went wrong on the way down, where the way up can't go on over it."""
-    if errors:
-        raise CommandError("\n".join(errors))
-
-
-def say_all(context: Context, errors: list[str]) -> None:
-    """Tell what could not be taken back."""
-    for error in errors:
-        context.say(f"while taking it back: {error}")
