@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -57,6 +58,31 @@ def test_one_program_under_two_names(verb: str) -> None:
     done = subprocess.run([sys.executable, BIN / f"vnet-{verb}", *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--no-such-option" in done.stderr
+
+
+#: Where a verb's output goes, the exit status then, and what is said of it.
+NOWHERE = [
+    ("/dev/full", 1, "vnet: what was to be printed: No space left on device\n"),
+    ("closed", 0, ""),
+    ("a pipe that nobody reads", 141, ""),
+]
+
+
+@pytest.mark.parametrize(("where", "status", "said"), NOWHERE)
+@pytest.mark.parametrize("argv", [("vnet", "--help"), ("vnet-status", "--json")])
+def test_output_that_goes_nowhere(argv: tuple[str, ...], where: str, status: int, said: str) -> None:
+    """One line where there is something to be done about it, and no traceback."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    read, pipe = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, BIN / argv[0], *argv[1:]], stdout=pipe if where.startswith("a pipe") else full, text=True,
+        stderr=subprocess.PIPE, preexec_fn=(lambda: os.close(1)) if where == "closed" else None,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    os.close(full)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (status, said)
 
 
 def test_vnet_alone_lists_the_verbs() -> None:

@@ -37,7 +37,8 @@ def program() -> NoReturn:
     gc.disable()
     try:
         status = main()
-        sys.stdout.flush()
+        if sys.stdout:  # none where it was closed before the start
+            sys.stdout.flush()
     except BrokenPipeError:
         status = 141
     except OSError as error:
