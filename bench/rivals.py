@@ -106,7 +106,6 @@ class Podman(Cni):
     name = "podman"
     most = 10
     root = "/run/bench-rootfs"
-    groups = "/sys/fs/cgroup"
 
     def missing(self) -> str:
         """Look for the package, and give it what its runtime asks for."""
@@ -116,16 +115,11 @@ class Podman(Cni):
             for folder in ("dev", "proc", "sys", "etc", "run", "tmp"):
                 os.makedirs(f"{self.root}/{folder}")
             shutil.copy(f"{self.world.programs}/probe", self.root)
-        try:
-            self.prepare(1)
-            self.world.run("umount", self.groups)
-        except Failed as error:
-            return str(error)
+            try:
+                self.world.run("unshare", "--cgroup", "mount", "-t", "cgroup2", "none", "/sys/fs/cgroup")
+            except Failed as error:
+                return str(error)
         return ""
-
-    def prepare(self, guests: int, labs: int = 1) -> None:
-        """Mount the control groups; munet, where it finds them, waits a minute for them on the way down."""
-        self.world.run("unshare", "--cgroup", "mount", "-t", "cgroup2", "none", self.groups)
 
     def up(self, lab: int, guests: int) -> None:
         """Make the network and run the containers."""
@@ -133,10 +127,7 @@ class Podman(Cni):
 
     def down(self, lab: int, guests: int) -> None:
         """Remove both."""
-        try:
-            self.world.run(f"{HERE}/podman.sh", "down", str(guests))
-        finally:
-            self.world.run("umount", self.groups)
+        self.world.run(f"{HERE}/podman.sh", "down", str(guests))
 
 
 RIVALS = (Mininet, Munet, Cni, Podman)
