@@ -203,7 +203,7 @@ class Script(Contender):
 
 
 class Floor(Contender):
-    """Netlink from C, two threads, no processes. It uses the shell script's gateway."""
+    """Netlink from C, two threads, no processes. It uses the short script's gateway."""
 
     name = "C floor"
     most = 1000

@@ -21,7 +21,10 @@ from world import World
 def main() -> int:
     """Run one section."""
     section, programs, profile = sys.argv[1:]
-    for number in (signal.SIGINT, signal.SIGHUP):  # a job in the background may ignore them, and munet waits for what they end
+    for number in (
+        signal.SIGINT,
+        signal.SIGHUP,
+    ):  # a job in the background may ignore them, and munet waits for what they end
         signal.signal(number, signal.SIG_DFL)
     _set("user/max_user_namespaces", "10000")  # this machine has them forbidden to begin with
     _set("net/bridge/bridge-nf-call-iptables", "0")  # as Mininet asks for, lest the machine's rules judge its guests

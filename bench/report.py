@@ -90,6 +90,7 @@ class Target:
 
 
 def _ratio(ratio: float) -> str:
+    """Write a ratio as people say it: 1/N where it is clearly below one."""
     return f"1/{1 / ratio:.1f}" if ratio < 0.67 else f"{ratio:.2f}"
 
 

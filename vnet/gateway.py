@@ -17,13 +17,14 @@ NO_IPV6 = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6
 class GatewayStep(NamedTuple):
     """The inside of the gateway's namespace; the namespace itself comes with the host's end.
 
-    For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there; without
-    `pin` the namespace stands already, and is only set right.
+    For `userns`, `folder` makes the folder of pins in the labs' mount namespace, and `pin` pins the gateway in there. One that is
+    not `new` may hold rules already.
     """
 
     gateway: Gateway
     folder: bool = True
     pin: bool = True
+    new: bool = True
 
     def up(self) -> Stages:
         """Address, route, rules, then forwarding."""
@@ -55,7 +56,7 @@ class GatewayStep(NamedTuple):
             ip.address_replace(IPv4Interface(f"{gateway.ip}/30"), dev, netns=netns),
             ip.neighbour_replace(gateway.host_ip, gateway.host_mac, dev, netns=netns),
             ip.route_replace(gateway.host_ip, netns=netns),
-            iptables.load(self._nat(), self._filter(), netns=netns, new=self.pin),
+            iptables.load(self._nat(), self._filter(), netns=netns, new=self.new),
             Write("net/ipv4/ip_forward", "1", netns),
         )
 

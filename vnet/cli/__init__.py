@@ -35,18 +35,37 @@ def program() -> NoReturn:
     were loaded Python ends as usual, for they may have left something to do then (atexit, threads).
     """
     gc.disable()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before the start
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (to the end)
     try:
         status = main()
-        if sys.stdout:  # none where it was closed before the start
-            sys.stdout.flush()
-    except BrokenPipeError:
-        status = 141
-    except OSError as error:
-        os.write(2, f"vnet: what was to be printed: {error.strerror}\n".encode())
-        status = VnetError.status
+    except SystemExit as end:  # argparse's
+        status = end.code if isinstance(end.code, int) else VnetError.status
+    status = _printed(status)
     if "pluggy" in sys.modules:
         sys.exit(status)
     os._exit(status)
+
+
+def _printed(status: int) -> int:
+    """Write what is left to be printed, a signal being free to end it; gives the exit status."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        status = status or 141
+    except OSError as error:
+        if not status:
+            print(f"vnet: what was to be printed: {error.strerror}", file=sys.stderr)
+        status = status or VnetError.status
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -142,7 +161,7 @@ def parser(verb: str, module: Any) -> argparse.ArgumentParser:
 def _columns() -> int:
     """Tell how wide the terminal is, as shutil.get_terminal_size does."""
     said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
+    if said.isdecimal() and 0 < len(said) < 6 and int(said):
         return int(said)
     try:
         return os.get_terminal_size(1).columns or 80

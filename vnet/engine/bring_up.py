@@ -103,6 +103,8 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
     lab, labs = wanted.lab, context.labs(record.lab.gateway)
     seen = plan.Seen(**labs.ask("lab", lab=record.lab, known=record.inodes))
     todo = plan.changes(lab, record, seen)
+    if todo.bridge and todo.bridge.namespace:  # no cut can be kept in it meanwhile
+        record = record._replace(bridge="making")
     if todo.gone:  # what can't be written down is not begun
         context.records.write_lab(record.with_guests(frozenset(todo.gone), "removing"))
     record, errors = guests_down(context, record, todo.gone)
@@ -127,7 +129,7 @@ def _change(context: Context, record: LabRecord, wanted: LabRecord) -> LabRecord
         say_all(context, errors + guests_down(context, changed, tuple(added))[1])
         raise
     if said := todo.told():
-        context.say(f"{lab.name}: {said}")
+        context.changed(f"{lab.name}: {said}")
     must(errors)
     return done
 
@@ -136,7 +138,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     """Do the changes on the way up, with their hooks, and write down that they are done."""
     lab, labs = record.lab, context.labs(record.lab.gateway)
     added = todo.added.guests if todo.added else ()
-    whole = None if context.hooks or record.cut else todo.whole(lab)
+    whole = None if context.hooks or record.hooks or record.cut else todo.whole(lab)
     if whole:
         write_texts(context, record)
         labs.do("up", whole)

@@ -82,6 +82,10 @@ class Context:
         """Name all network namespaces that are pinned, whoever's they are."""
         return set(marks.pins())
 
+    def changed(self, text: str) -> None:
+        """Tell the user what has changed."""
+        self.say(text)
+
     def relied(self) -> list[str]:
         """List what others have set on the host since vnet let it forward packets."""
         return list(self.host().ask("relied"))

@@ -185,6 +185,9 @@ class DryContext(Context):
         """Load none."""
         return []
 
+    def changed(self, text: str) -> None:
+        """Say nothing of it: nothing has."""
+
     def pins(self) -> set[str]:
         """Name all that would still be pinned."""
         return super().pins() - self._gone

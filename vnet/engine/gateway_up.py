@@ -120,12 +120,12 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))
         context.host().do("up", step._replace(namespaces=gateway.way != "userns", link=True))
-        labs.do("up", GatewayStep(gateway, folder=False))
+        labs.do("up", GatewayStep(gateway, folder=False, new=False))
     elif str(gateway.host) != link:
         context.say(f"the host's {gateway.interface} has changed: putting it right")
         context.host().do("up", step)
     if not pinned or not labs.ask("gateway", gateway=gateway):
-        labs.do("up", GatewayStep(gateway, folder=False, pin=False))
+        labs.do("up", GatewayStep(gateway, folder=False, pin=False, new=False))
         labs.do("up", plan.all_forwards(gateway, (each.lab for each in context.records.forwarding())))
     still = observe.forwards()
     if gateway.iptables and not (still and labs.ask("echo", gateway=gateway)):

@@ -78,7 +78,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
         address("vnet_guest", wanted.netns) == f"{wanted.ip}/30"
         and forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.ip)
-        and _rules_stand(GatewayStep(wanted, pin=False).up(), wanted.netns)
+        and _rules_stand(GatewayStep(wanted, new=False).up(), wanted.netns)
     )
 
 
