@@ -98,12 +98,12 @@ def test_no_step_in_labs_but_her_own(eve: Box) -> None:
     """Without a gateway of hers there is none that she may touch, whatever she says of it."""
     made = [lab(**each) for each in LABS]
     requests = [step(name, way, lab=each, **more) for way in ("up", "down") for each in made for name, more in (
-        ("BridgeStep", {"namespace": True, "link": True, "device": True}), ("BridgeForwardsStep", {}),
+        ("BridgeStep", {"namespace": True, "link": True, "device": True}), ("BridgeForwardsStep", {}), ("LabStep", {}),
         ("GuestsStep", {"named": ["web"], "namespaces": True, "links": True}),
         ("CutStep", {"blocks": [], "until": "", "live": 0, "left": []}),
     )]  # fmt: skip
     gateways = [EVE, ALICE, EVE | {"way": "userns"}, EVE | {"interface": "vnet"}, EVE | {"interface": "lan0"}]
-    requests += [step("GatewayStep", gateway=each, folder=True, pin=True) for each in gateways]
+    requests += [step("GatewayStep", gateway=each, folder=True, pin=True, new=True) for each in gateways]
     requests += [step("ForwardsStep", way, gateway=each, forwards=[]) for each in gateways for way in ("up", "down")]
     refused(eve, *requests)
 
@@ -159,7 +159,7 @@ def test_she_can_be_served(eve: Box) -> None:
     assert json.loads(eve.vnet("status", "--json").stdout)["labs"][0]["cut"]["kind"] == "isolate"
     refused(eve, host("up", {"interface": "vnet3", "host_ip": "172.18.255.9"}),
             host("up", {"host_ip": "172.18.255.9"}), host("down", {"host_ip": "172.18.255.9"}),
-            step("GatewayStep", gateway=EVE | {"way": "userns"}, folder=True, pin=True))  # fmt: skip
+            step("GatewayStep", gateway=EVE | {"way": "userns"}, folder=True, pin=True, new=True))  # fmt: skip
     for text in ("-j\n-A FORWARD -M /tmp/x", "2026 -M /tmp/x", "x"):
         refused(eve, step("CutStep", lab=lab(), blocks=[], until=text, live=0, left=[]),
                 step("CutStep", lab=lab(), blocks=[], until="", live=1, left=[f"cut-2-{text}"]))  # fmt: skip
