@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -35,6 +36,7 @@ def program() -> NoReturn:
     were loaded Python ends as usual, for they may have left something to do then (atexit, threads).
     """
     gc.disable()
+    _free_to_end((signal.SIGINT,))  # until `signals.catch`: there is nothing yet that would have to be taken back
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed before the start
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (to the end)
@@ -48,13 +50,16 @@ def program() -> NoReturn:
     os._exit(status)
 
 
-def _printed(status: int) -> int:
-    """Write what is left to be printed, a signal being free to end it; gives the exit status."""
-    import signal
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+def _free_to_end(numbers: tuple[signal.Signals, ...]) -> None:
+    """Let signals do what they do to any program, but for those that whoever started it wants ignored."""
+    for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _printed(status: int) -> int:
+    """Write what is left to be printed, a signal being free to end it; gives the exit status."""
+    _free_to_end((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         sys.stdout.flush()
         return status

@@ -138,7 +138,7 @@ def _do(context: Context, record: LabRecord, todo: plan.Changes) -> LabRecord:
     """Do the changes on the way up, with their hooks, and write down that they are done."""
     lab, labs = record.lab, context.labs(record.lab.gateway)
     added = todo.added.guests if todo.added else ()
-    whole = None if context.hooks or record.hooks or record.cut else todo.whole(lab)
+    whole = None if context.hooks or record.hooks or record.cut else todo.new_lab(lab)
     if whole:
         write_texts(context, record)
         labs.do("up", whole)

@@ -54,7 +54,7 @@ class Changes(NamedTuple):
     forwards: bool = False
     heals: bool = False
 
-    def whole(self, lab: Lab) -> LabStep | None:
+    def new_lab(self, lab: Lab) -> LabStep | None:
         """Give the one step that is all of this, where a lab is new."""
         new = self.bridge == BridgeStep(lab) and self.added == _guests(lab, tuple(each.name for each in lab.guests))
         return LabStep(lab) if new and self.added else None

@@ -34,11 +34,12 @@ def restore(tables: str, *, netns: str = HOST, flush: bool = False, tool: str = 
 
 
 def load(*tables: str, netns: str, new: bool) -> Command:
-    """Load tables whole, each in one atomic step, the one that sets a policy best at the end.
+    """Load tables, each in one atomic step, in place of what they hold; the one that sets a policy is best the last.
 
-    In a namespace that is `new` they only add, but for policies other than the kernel's own (ACCEPT). iptables-nft(8) opens and
-    closes sockets as it goes, and where something was changed or flushed before, each of these waits for the kernel to
-    be done with what was there (a grace period of RCU, some 13 ms): 22 to 54 ms for two tables became 11 to 30.
+    In a namespace that is `new`, where they hold nothing, they only add, but for policies other than the kernel's own (ACCEPT).
+    iptables-nft(8) opens and closes sockets as it goes, and where something was changed or flushed before, each of these
+    waits for the kernel to be done with what was there (a grace period of RCU, some 13 ms): 22 to 54 ms for two tables
+    became 11 to 30.
     """
     text = "".join(tables)
     if not new:
