@@ -62,7 +62,7 @@ def test_one_program_under_two_names(verb: str) -> None:
 
 #: Where a verb's output goes, the exit status then, and what is said of it.
 NOWHERE = [
-    ("/dev/full", 1, "vnet: what was to be printed: No space left on device\n"),
+    ("/dev/full", 1, "vnet: it is done, but its output could not be written: No space left on device\n"),
     ("closed", 0, ""),
     ("a pipe that nobody reads", 141, ""),
 ]

@@ -215,6 +215,47 @@ def test_down_with_nothing_up_is_content(box: Box) -> None:
 
 @pytest.mark.quick_in("sudo")
 @pytest.mark.quick_in("userns")
+def test_a_second_lab_of_one_file_is_meant_only_where_it_is_named(box: Box) -> None:
+    """Without -n every verb means the lab that the settings name; by a link to the folder the file is the same."""
+    with standing(box, "[guests.web]\n[guests.app]\n"):
+        box.vnet("up", "-n", "abc")
+        box.vnet("partition", "isolate", "web")
+        assert pings(box, "abc:web", APP) == []
+        assert pings(box, "project:web", APP, wait_s=0.5) == [APP]
+        box.run("ln", "-s", ".", "link")
+        assert box.vnet("exec", "-f", "link/vnet.toml", "web", "printenv", "VNET_LAB").stdout == "project\n"
+        box.vnet("down")
+        assert inside(box, "web", "printenv", "VNET_LAB").stdout == "abc\n"
+        box.vnet("up", "-n", "def")
+        done = inside(box, "web", "true", check=False)
+        assert done.returncode == 2
+        assert "are up: abc, def; -n LAB says which" in done.stderr
+
+
+@pytest.mark.parametrize("box", ["userns"], indirect=True)
+@pytest.mark.parametrize("pin", ["admin", "mnt", "gateway", "user"])
+def test_namespaces_that_are_gone_are_told_as_that(box: Box, pin: str) -> None:
+    """Every verb says so in its own words; vnet-down forgets the labs, vnet-up makes them anew."""
+    with standing(box):
+        path = f"/run/vnet/3001.ns/{pin}"
+        for again in (False, True):
+            box.machine.run("umount", "--no-mtab", path)
+            for argv in (("partition", "isolate", "web"), ("exec", "web", "true")):
+                if (argv[0], pin) not in (("exec", "gateway"), ("partition", "user")):
+                    done = box.vnet(*argv, check=False)
+                    assert (done.returncode, done.stdout) == (3, ""), done
+                    assert (
+                        "the namespaces of your labs are gone (/run/vnet/3001.ns); vnet-up makes them anew"
+                        in done.stderr
+                    )
+            if again:
+                assert "project is forgotten" in box.vnet("down").stderr
+            box.vnet("up")
+            assert pings(box, "web", APP, GATEWAY) == []
+
+
+@pytest.mark.quick_in("sudo")
+@pytest.mark.quick_in("userns")
 def test_a_project_of_the_same_name_takes_nothing_away(box: Box) -> None:
     """Another checkout, whose folder is called the same: its vnet-up is refused, and its trap's vnet-down leaves the lab alone."""
     with standing(box):

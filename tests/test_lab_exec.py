@@ -26,7 +26,7 @@ print(json.dumps({
 """
 #: What vnet-exec imports beyond Python's own start without site: nothing of the standard library that is not named here.
 IMPORTS = {
-    "vnet", "vnet.errors", "vnet.exec", "vnet.kernel", "vnet.kernel.marks", "vnet.kernel.namespace", "vnet.nodes",
+    "vnet", "vnet.errors", "vnet.exec", "vnet.kernel", "vnet.kernel.marks", "vnet.kernel.namespace", "vnet.nodes", "vnet.project",
     "__future__", "os", "stat", "_stat", "posixpath", "genericpath", "_collections_abc",
     "ctypes", "ctypes._endian", "_ctypes", "struct", "_struct", "types",
     "warnings",  # by os.execvpe

@@ -90,7 +90,7 @@ def test_a_folder_of_anothers_is_not_given_away(eve: Box) -> None:
     for make in ("ln -s /home/alice", "install -d -o alice", "install -d -m 777 -o eve", "touch"):
         eve.run("sh", "-c", f"{make} /run/vnet/3003", user="root")
         said = refused(eve, step("StateStep", uid=3003, gid=3003), step("StateStep", "down", uid=3003, gid=3003))
-        assert all("/run/vnet/3003: not a folder of uid 3003" in line for line in said)
+        assert all("/run/vnet/3003: " in line and "so it is not trusted" in line for line in said)
         eve.run("rm", "-r", "/run/vnet/3003", user="root")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from settings_world import World
 
-from vnet.config import files, settings
+from vnet.config import files
+from vnet.project import find_project
 
 STRANGER = 54321
 
@@ -23,13 +24,13 @@ def test_find_project_looks_upwards(tmp_path: Path) -> None:
     """The nearest vnet.toml counts."""
     deep = tmp_path / "a/b/c"
     deep.mkdir(parents=True)
-    assert settings.find_project(str(deep)) is None
+    assert find_project(str(deep)) is None
     (tmp_path / "vnet.toml").touch()
-    assert settings.find_project(str(deep)) == str(tmp_path / "vnet.toml")
+    assert find_project(str(deep)) == str(tmp_path / "vnet.toml")
     (tmp_path / "a/b/vnet.toml").touch()
-    assert settings.find_project(str(deep) + "/") == str(tmp_path / "a/b/vnet.toml")
-    assert settings.find_project("") is None
-    assert settings.find_project("\0") is None
+    assert find_project(str(deep) + "/") == str(tmp_path / "a/b/vnet.toml")
+    assert find_project("") is None
+    assert find_project("\0") is None
 
 
 def test_a_lab_is_named_after_the_folder_of_its_file(world: World) -> None:

@@ -1,13 +1,14 @@
 """The errors of vnet: few types, one sentence each.
 
-The library raises them; the command line catches them in one place (`vnet.cli`) and turns each
-into its text and its exit status.
+The library raises them. What talks to the user catches them, and words them with `words`: `vnet.cli` for all verbs,
+`vnet.exec` for itself and what it starts.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` has the same; vnet-exec does without
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
 
@@ -60,6 +61,26 @@ def hint(word: str, known: Iterable[str]) -> str:
     """Ask after a near miss, where there is one."""
     found = near(word, known)
     return f" (did you mean {found}?)" if found else ""
+
+
+def untrusted(path: str, owner: int, found: os.stat_result) -> str:
+    """Say why a folder of records is not believed; `found` is what lstat(2) says of it."""
+    if found.st_mode & 0o170000 == 0o040000 and found.st_uid == owner:
+        return (
+            f"{path}: others can write this folder (mode {found.st_mode & 0o7777:04o}), so it is not trusted; chmod it to "
+            "0755 at most if nobody has meddled with it, else move it away as root"
+        )
+    return f"{path}: not a folder of uid {owner}, so it is not trusted; move it away as root"
+
+
+def words(error: Exception) -> str:
+    """Say in one sentence what an error is, those of Python's own among them."""
+    if isinstance(error, ModuleNotFoundError):
+        return (f"this Python has no package {error.name}: 'make tools .venv/.run' in vnet's checkout installs what it needs, "
+                f"or start vnet by a Python that has it")  # fmt: skip
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the kernel'}: {error.strerror}"
+    return str(error)
 
 
 def plain(text: str) -> str:

@@ -16,9 +16,10 @@ if __name__ == "__main__":  # run by its path: the folder of the package is not 
 import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which take 3 ms
 
 from vnet.errors import NotUpError, UsageError, VnetError, plain
+from vnet.errors import words as worded
 from vnet.kernel import namespace
-from vnet.kernel.marks import pin, pins_folder, state_folder
-from vnet.nodes import Node, caller, find_lab, labs
+from vnet.kernel.marks import GONE, OUTSIDE, pin, pins_folder, state_folder, user_pins
+from vnet.nodes import Node, caller, commands, find_lab, labs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 #: Exit statuses of vnet-exec alone.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
-TOO_DEEP = "started from within a node, by what vnet-exec started from within a node: give the first of them --root"
+TOO_DEEP = (
+    "can't be entered from here, a node within a node: start the outer vnet-exec with --root, or this one on the host"
+)
 USAGE = "usage: vnet-exec [-f FILE] [-n LAB] [--root] NODE [--] COMMAND [ARG ...]"
 
 
@@ -96,18 +99,22 @@ def _enter_users(node: Node, *, root: bool) -> bool:
 
     `user` keeps his id, in `admin` he is root. From inside a guest only `admin` can be entered, or is where one is.
     """
-    folder = pins_folder(node.uid)
-    if namespace.is_pin(f"{folder}/mnt"):
+    folder, pinned = pins_folder(node.uid), user_pins(node.uid)
+    if pinned & OUTSIDE:
+        if not pinned >= {"user", "admin", "mnt"}:
+            raise NotUpError(GONE.format(folder))
         mnt = os.open(f"{folder}/mnt", os.O_RDONLY | os.O_CLOEXEC)
         namespace.setns(f"{folder}/{'admin' if root else 'user'}", namespace.NEWUSER)
         namespace.setns_fd(mnt, namespace.NEWNS)
         os.close(mnt)
         return False
-    if os.stat("/proc/self/ns/user").st_ino != os.stat(f"{folder}/admin").st_ino:
+    if not namespace.is_in(f"{folder}/admin"):
         try:
             namespace.setns(f"{folder}/admin", namespace.NEWUSER)
         except PermissionError:
-            raise VnetError(TOO_DEEP) from None
+            raise VnetError(f"{node.name}: {TOO_DEEP}") from None
+        except OSError:
+            raise NotUpError(GONE.format(folder)) from None
     return not root
 
 
@@ -149,21 +156,11 @@ def _cover(node: Node, source: str, target: str) -> None:
 def environment(node: Node) -> dict[str, str]:
     """Tell the command where it is, and put vnet's commands on its PATH."""
     path = os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    programs = _programs()
+    programs = commands()
     if programs not in path.split(":"):
         path = f"{programs}:{path}"
     return {**os.environ, "PATH": path, "VNET_LAB": node.lab, "VNET_NODE": node.name, "VNET_IP": node.ip,
             "VNET_UID": str(node.uid)}  # fmt: skip
-
-
-def _programs() -> str:
-    """Find the folder of vnet's commands: the checkout's bin/, or where an installation put the console scripts."""
-    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    started = os.path.dirname(os.path.abspath(sys.argv[0]))
-    for folder in (f"{checkout}/bin", started, os.path.dirname(sys.executable)):
-        if os.path.exists(f"{folder}/vnet-partition"):
-            return folder
-    return started
 
 
 def become(command: list[str], env: dict[str, str], who: str = "vnet-exec") -> int:
@@ -241,18 +238,15 @@ def told(act: Callable[[], int]) -> int:
     """Do something, and turn its errors into words and exit statuses."""
     try:
         return act()
-    except (VnetError, OSError) as error:
+    except (VnetError, OSError, ModuleNotFoundError) as error:
         return _tell(error)
 
 
-def _tell(error: VnetError | OSError) -> int:
+def _tell(error: Exception) -> int:
     """Say why it failed; gives the exit status for that."""
-    if isinstance(error, VnetError):
-        words, status = str(error), error.status if error.status != 1 else FAILED
-    else:
-        words, status = f"{error.filename or 'the kernel'}: {error.strerror}", FAILED
-    print(f"vnet-exec: {plain(words)}", file=sys.stderr)
-    return status
+    print(f"vnet-exec: {plain(worded(error))}", file=sys.stderr)
+    status = getattr(error, "status", VnetError.status)
+    return FAILED if status == VnetError.status else status
 
 
 if __name__ == "__main__":

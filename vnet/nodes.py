@@ -6,8 +6,10 @@ vnet-exec stands on this, so it imports next to nothing.
 from __future__ import annotations
 
 import os
+import sys
 
-from vnet.errors import NotUpError, UsageError, VnetError, hint
+from vnet.errors import NotUpError, UsageError, VnetError, hint, untrusted
+from vnet.project import absolute, find_project
 
 
 class Node:
@@ -32,9 +34,9 @@ def _check(folder: str) -> None:
         found = os.lstat(folder)
     except OSError:
         return
-    owner = os.path.basename(folder)
-    if found.st_mode & 0o170022 != 0o040000 or found.st_uid not in (os.geteuid(), int(owner), 65534):
-        raise VnetError(f"{folder}: not a folder of uid {owner} that nobody else can write; remove it as root")
+    owner = int(os.path.basename(folder))
+    if found.st_mode & 0o170022 != 0o040000 or found.st_uid not in (os.geteuid(), owner, 65534):
+        raise VnetError(untrusted(folder, owner, found))
 
 
 def node_of(folder: str, lab: str, name: str) -> Node:
@@ -71,15 +73,46 @@ def caller() -> int:
 
 
 def find_lab(call_lab: str, call_file: str, folder: str) -> str:
-    """Name the lab that is meant: `-n`, `-f`, VNET_LAB, VNET_FILE, or the project of the working directory."""
+    """Name the lab that is meant: `-n`, `-f`, VNET_LAB, VNET_FILE, or the project of the working directory.
+
+    Where several labs of a file are up (`vnet-up -n trial`), it is the one that vnet-up and vnet-down mean there.
+    """
     if call_lab or (not call_file and os.environ.get("VNET_LAB")):
         return _checked(call_lab or os.environ["VNET_LAB"])
-    path = call_file or os.environ.get("VNET_FILE") or _project()
-    wanted = os.path.abspath(path) if path else ""
-    for lab in labs(folder):
-        if read_nodes(f"{folder}/labs/{lab}")[3] == wanted and (wanted or lab == os.path.basename(os.getcwd())):
-            return lab
-    raise NotUpError(f"no lab of {wanted or os.getcwd()} is up; vnet-up brings it up, -n LAB names another")
+    cwd = os.getcwd()
+    path = call_file or os.environ.get("VNET_FILE") or find_project(cwd)
+    wanted = absolute(cwd, path) if path else ""
+    found = [lab for lab in labs(folder) if read_nodes(f"{folder}/labs/{lab}")[3] == wanted]
+    if not wanted:
+        found = [lab for lab in found if lab == os.path.basename(cwd)]
+    if len(found) > 1:
+        return _named(found, wanted)
+    if not found:
+        raise NotUpError(f"no lab of {wanted or cwd} is up; vnet-up brings it up, -n LAB names another")
+    return found[0]
+
+
+def _named(found: list[str], file: str) -> str:
+    """Choose among labs of one file as vnet-up does: by what the settings say, which are read for that alone (0.1 s)."""
+    import subprocess
+
+    asked = subprocess.run(
+        [f"{commands()}/vnet", "_names", "name", "-f", file], stdout=subprocess.PIPE, text=True, check=False
+    )
+    name = asked.stdout.strip()
+    if name not in found:
+        raise UsageError(f"several labs of {file} are up: {', '.join(found)}; -n LAB says which")
+    return name
+
+
+def commands() -> str:
+    """Find the folder of vnet's commands: the checkout's bin/, or where an installation put the console scripts."""
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    started = os.path.dirname(os.path.abspath(sys.argv[0]))
+    for folder in (f"{checkout}/bin", started, os.path.dirname(sys.executable)):
+        if os.path.exists(f"{folder}/vnet-partition"):
+            return folder
+    return started
 
 
 def _checked(lab: str) -> str:
@@ -96,15 +129,3 @@ def labs(folder: str) -> list[str]:
     except OSError:
         return []
     return [name for name in names if os.path.exists(f"{folder}/labs/{name}/nodes")]
-
-
-def _project() -> str:
-    """Find vnet.toml in the working directory or above."""
-    here = os.getcwd()
-    while True:
-        path = os.path.join(here, "vnet.toml")
-        if os.path.exists(path):
-            return path
-        if here == "/":
-            return ""
-        here = os.path.dirname(here)

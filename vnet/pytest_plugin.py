@@ -105,7 +105,7 @@ def _folder(request: pytest.FixtureRequest) -> Path:
 
 def _project(here: Path, root: Path) -> Path:
     """Find the vnet.toml of the project that is tested."""
-    from vnet.config.files import find_project
+    from vnet.project import find_project
 
     found = find_project(str(here))
     if found is None or not Path(found).is_relative_to(root):

@@ -1,6 +1,6 @@
 """The command line: `vnet VERB` and `vnet-VERB`, one program.
 
-Errors are turned into words and exit statuses here and nowhere else.
+Errors are turned into words and exit statuses here; vnet-exec, which stands alone, does it for itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vnet.errors import UsageError, VnetError, hint, plain
+from vnet.errors import words as worded
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,7 @@ def _printed(status: int) -> int:
         status = status or 141
     except OSError as error:
         if not status:
-            print(f"vnet: what was to be printed: {error.strerror}", file=sys.stderr)
+            print(f"vnet: it is done, but its output could not be written: {error.strerror}", file=sys.stderr)
         status = status or VnetError.status
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more
     return status
@@ -97,13 +98,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def do(verb: str, words: list[str]) -> int:
     """Parse the words of a verb and do it; every error ends here."""
-    module = import_module(VERBS[verb][0])
+    try:
+        module = import_module(VERBS[verb][0])
+    except ModuleNotFoundError as error:
+        return _told(verb, error)
     prepare = getattr(module, "prepare", list)
     made = parser(verb, module)
     options = made.parse_intermixed_args(prepare(words))
-    if isinstance(options.file, list) or isinstance(options.lab, list):  # argparse makes an empty one of `-f--`
-        made.error("-f, -n: -- is no value")
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    for option, value in (("-f", options.file), ("-n", options.lab)):
+        if isinstance(value, list):  # argparse makes an empty one of `-f--`
+            made.error(f"{option}--: {option} needs a value, which can't begin with --")
     try:
         from vnet.workers import signals
 
@@ -111,21 +115,23 @@ def do(verb: str, words: list[str]) -> int:
             gc.enable()  # it stays as long as its commands
         signals.catch()
         return int(module.run(options))
-    except VnetError as error:
-        if options.debug:
-            raise
-        for line in str(error).splitlines():
-            head = f"\033[31mvnet-{verb}:\033[0m" if colour else f"vnet-{verb}:"
-            print(head, plain(line), file=sys.stderr)
-        return error.status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
-    except OSError as error:
+    except (VnetError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
-        print(f"vnet-{verb}: {plain(str(error.filename or 'the kernel'))}: {error.strerror}", file=sys.stderr)
-        return VnetError.status
+        return _told(verb, error)
+
+
+def _told(verb: str, error: Exception) -> int:
+    """Say why a verb failed, a line for each thing; gives its exit status."""
+    head = f"vnet-{verb}:"
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        head = f"\033[31m{head}\033[0m"
+    for line in worded(error).splitlines():
+        print(head, plain(line), file=sys.stderr)
+    return error.status if isinstance(error, VnetError) else VnetError.status
 
 
 def parser(verb: str, module: Any) -> argparse.ArgumentParser:
@@ -201,7 +207,3 @@ def _usage(verb: str, words: list[str]) -> int:
         return 0
     print(f"vnet: {plain(verb)}: not a verb{hint(verb, VERBS)}\n{text}" if verb else text, file=sys.stderr)
     return UsageError.status
-
-
-if __name__ == "__main__":
-    program()

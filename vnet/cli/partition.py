@@ -20,6 +20,7 @@ import os
 import sys
 
 from vnet.cli.caller import caller, session
+from vnet.cli.values import seconds, whole
 from vnet.cuts import partition
 from vnet.cuts.cut import Cut, cut, is_random
 from vnet.engine.context import Context
@@ -30,14 +31,14 @@ from vnet.nodes import find_lab
 
 #: Stands for `--` between groups, which argparse would keep for itself.
 DASHES = "\0--"
-#: The longest that a cut can be asked to last, in seconds: a year.
-LONGEST_S = 366 * 86400
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what vnet-partition takes."""
-    parser.add_argument("--for", metavar="SECONDS", dest="for_s", help="heal after that time, by the kernel itself")
-    parser.add_argument("--seed", metavar="N", type=int, help="repeat a random choice")
+    parser.add_argument(
+        "--for", metavar="SECONDS", dest="for_s", type=seconds, help="heal after that time, by the kernel itself"
+    )
+    parser.add_argument("--seed", metavar="N", type=whole, help="repeat a random choice")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--json", action="store_true", help="print the cut as JSON")
     parser.add_argument("kind", metavar="KIND", help="disjoint, split, isolate, ...: see the examples")
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it."""
     folder = state_folder(caller())
     name = find_lab(options.lab or "", options.file or "", folder)
-    for_s = _seconds(options.for_s)
+    for_s: float | None = options.for_s
     words = ["--" if word == DASHES else word for word in options.words]
     with session(options, None, name) as context:
         record = partition.find(context, name)
@@ -94,23 +95,11 @@ def _cut(options: argparse.Namespace, words: list[str], record: LabRecord) -> Cu
     return cut(options.kind, words, partition.names(record), seed=seed)
 
 
-def _seconds(text: str | None) -> float | None:
-    """Read `--for`."""
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds <= LONGEST_S:
-        raise UsageError(f"--for {text}: not a time; allowed: seconds, more than 0 and at most {LONGEST_S}")
-    return seconds
-
-
 def _print(context: Context, record: LabRecord, *, json_: bool) -> int:
     """Print the cut in force."""
     if json_:
-        print(json.dumps({"schema": 1, "lab": record.lab.name, "cut": partition.as_data(context, record)}, indent=1))
+        found = partition.as_data(partition.standing(record), partition.drops(context, record))
+        print(json.dumps({"schema": 1, "lab": record.lab.name, "cut": found}, indent=1))
     else:
         print("\n".join(partition.lines(context, record)))
     return 0

@@ -21,6 +21,7 @@ from typing import Any
 
 from vnet import exec as run_in
 from vnet.cli.caller import counted, on_host, session
+from vnet.cli.values import seconds
 from vnet.config import settings
 from vnet.engine import bring_up, gateway_up, take_down
 from vnet.engine.context import Context
@@ -34,9 +35,6 @@ from vnet.run.state import MODES, State
 from vnet.workers import signals
 from vnet.workers.sudo import sudo_argv
 
-#: The longest time that can be asked for, in seconds: a day.
-LONGEST_S = 86400
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what vnet-run takes."""
@@ -45,9 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", **words, help="run all but these guests' commands")
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="when to stop; default: the first")
     parser.add_argument(
-        "--kill-after", metavar="SECONDS", type=float, default=10, help="from TERM to KILL; default: 10"
+        "--kill-after", metavar="SECONDS", type=seconds, default=10, help="from TERM to KILL; default: 10"
     )
-    parser.add_argument("--ready-limit", metavar="SECONDS", type=float, default=60, help="to get ready; default: 60")
+    parser.add_argument("--ready-limit", metavar="SECONDS", type=seconds, default=60, help="to get ready; default: 60")
     parser.add_argument("--logs", metavar="FOLDER", help="write what each guest prints to FOLDER/GUEST.log, too")
 
 
@@ -56,10 +54,7 @@ def run(options: argparse.Namespace) -> int:
     on_host(options)
     wanted = settings.load(file=options.file, lab=options.lab, environ=os.environ, cwd=os.getcwd())
     state = State(plan.programs(wanted, options.only, options.exclude), options.mode)
-    wishes = front.Wishes(
-        _seconds("--kill-after", options.kill_after), _seconds("--ready-limit", options.ready_limit),
-        _folder(options.logs), look.of(sys.stdout).colour,
-    )  # fmt: skip
+    wishes = front.Wishes(options.kill_after, options.ready_limit, _folder(options.logs), look.of(sys.stdout).colour)
     with session(options, wanted.hooks, wanted.name) as context:
         gateway_up.announce(context, wanted)
         with _alone(context, wanted.name):
@@ -116,13 +111,6 @@ def _keeper(context: Context) -> keeper.Keeper:
     """Start the keeper, with the rights that commands are started with."""
     under_sudo = context.rights.way == "sudo" and os.geteuid() != 0
     return keeper.start([*sudo_argv(), "run"] if under_sudo else keeper.program())
-
-
-def _seconds(option: str, value: float) -> float:
-    """Check a time."""
-    if not 0 < value <= LONGEST_S:
-        raise UsageError(f"{option} {value:g}: not a time; allowed: seconds, more than 0 and at most {LONGEST_S}")
-    return value
 
 
 def _folder(path: str | None) -> str | None:

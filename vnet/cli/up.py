@@ -15,6 +15,7 @@ import time
 
 from vnet.cli import progress
 from vnet.cli.caller import caller, counted, on_host, session
+from vnet.cli.values import whole
 from vnet.config import settings
 from vnet.engine import bring_up, gateway_up
 from vnet.errors import UsageError
@@ -26,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host-ip", metavar="IP", help="the host's address; default 172.18.255.1")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     parser.add_argument("--no-iptables", action="store_true", help="leave the host's firewall alone")
-    parser.add_argument("--owner", metavar="PID", type=int, help="the process it is for; see vnet-down --orphans")
+    parser.add_argument("--owner", metavar="PID", type=whole, help="the process it is for; see vnet-down --orphans")
     parser.add_argument("--json", action="store_true", help="print what is up then, as vnet-status --json")
     parser.add_argument("guests", nargs="*", metavar="GUEST", help="these guests only")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from vnet.config.words import dotted
+from vnet.project import PROJECT, absolute, find_project
 
 SYSTEM = "/etc/vnet/settings.toml"
-PROJECT = "vnet.toml"
 LIMIT = 1 << 20
 REWRITE = "write it in a simpler way, a string on one line for example"
 
@@ -39,19 +39,6 @@ class Source(NamedTuple):
     def folder(self) -> str:
         """What relative paths in the file are relative to."""
         return os.path.dirname(self.path)
-
-
-def find_project(cwd: str) -> str | None:
-    """Look for vnet.toml in a folder and then upwards, and return its path."""
-    folder = os.path.normpath(cwd)
-    while True:
-        path = os.path.join(folder, PROJECT)
-        if os.path.lexists(path):
-            return path
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
 
 
 def sources(*, file: str | None, environ: Mapping[str, str], cwd: str, home: str | None) -> list[Source]:
@@ -126,15 +113,6 @@ def _owners(environ: Mapping[str, str], cwd: str) -> frozenset[int]:
         return frozenset({*owners, os.stat(cwd).st_uid})
     except (OSError, ValueError):
         return frozenset(owners)
-
-
-def absolute(cwd: str, name: str) -> str:
-    """Name a file by its real folder, as the working directory is named, but by its own name there."""
-    folder, last = os.path.split(os.path.join(cwd, name))
-    try:
-        return os.path.join(os.path.realpath(folder), last)
-    except ValueError:  # a NUL in it
-        return os.path.join(folder, last)
 
 
 def matches(pattern: str, folder: str) -> list[str]:

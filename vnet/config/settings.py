@@ -11,11 +11,11 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal, NamedTuple
 
 from vnet.config.draft import Draft
-from vnet.config.files import find_project, sources
+from vnet.config.files import sources
 from vnet.errors import SettingsError
 from vnet.model import Port
 
-__all__ = ["GuestSettings", "Host", "Networks", "Settings", "find_project", "load"]
+__all__ = ["GuestSettings", "Host", "Networks", "Settings", "load"]
 
 
 class Host(NamedTuple):

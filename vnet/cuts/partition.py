@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vnet.cuts.cut import Cut, adapt, blocked, classes
@@ -175,15 +176,14 @@ def iso(until_s: int | None) -> str | None:
     return None if until_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until_s))
 
 
-def as_data(context: Context, record: LabRecord) -> dict[str, Any] | None:
-    """Give the cut in force as JSON data; None where there is none."""
-    found = standing(record)
+def as_data(found: Standing | None, dropped: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:
+    """Give the cut in force as JSON data, None where there is none; `dropped` is None where it could not be counted."""
     if found is None:
         return None
     cut = found.cut
     deaf = {node: list(sources) for node, sources in cut.deaf}
     return {"kind": cut.kind, "groups": [list(group) for group in cut.groups], "seed": cut.seed, "deaf": deaf,
-            "drops": drops(context, record), "until": iso(found.until_s)}  # fmt: skip
+            "drops": list(dropped or ()), "counted": dropped is not None, "until": iso(found.until_s)}  # fmt: skip
 
 
 def lines(context: Context, record: LabRecord) -> list[str]:

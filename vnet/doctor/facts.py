@@ -13,16 +13,18 @@ from typing import Any, Literal, NamedTuple
 from vnet.config import settings
 from vnet.config.settings import Settings
 from vnet.doctor import tries
-from vnet.engine import clash, gateway_up
+from vnet.engine import gateway_up
 from vnet.engine.context import Context
 from vnet.engine.files import RESOLV, read
-from vnet.errors import CommandError, SettingsError, VnetError
+from vnet.errors import CommandError, SettingsError, UsageError, VnetError
 from vnet.hooks import Hooks
+from vnet.kernel import clash
 from vnet.kernel.marks import link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Way
 from vnet.nodes import caller
+from vnet.workers.rights import way_of_caller
 from vnet.workers.sudo import sudo_argv
 
 #: Each tool, and the Debian package that brings it.
@@ -70,35 +72,36 @@ class Facts(NamedTuple):
     routes: tuple[Route, ...]
     settings: Settings | None
     mistakes: tuple[str, ...]
-    clash: str
+    clash: UsageError | None
     resolv: tuple[str, ...]
     refused_neighbours: int
     gateway_up: bool
     half_made: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    untrusted: tuple[str, ...]
     strays: tuple[str, ...]
     marks: dict[str, int]
 
 
 def look(uid: int, *, file: str | None, lab: str | None) -> Facts:
     """Look everything up."""
-    wanted, mistakes = _settings(file, lab)
-    context, unreadable = _context(uid)
-    way: Way = context.rights.way if context else "root" if uid == 0 else "sudo"
+    lacking = tuple(each for each in PACKAGES if not find_spec(each))
+    wanted, mistakes = (None, ()) if lacking else _settings(file, lab)
+    context, untrusted = _context(uid)
+    way: Way = context.rights.way if context else way_of_caller(uid)
     sudo = _sudo()
     as_root = _as_root(way, sudo)
     tools = {name: _there(name) for name in TOOLS}
     routes = _routes(uid) if tools["ip"] else ()
     return Facts(
-        uid=uid, way=way, python=sys.version_info[:3], lacking=tuple(each for each in PACKAGES if not find_spec(each)),
+        uid=uid, way=way, python=sys.version_info[:3], lacking=lacking,
         tools=tools, brctl=tools["busybox"] and "brctl" in capture(("busybox", "--list"), may_fail=True).split(),
         apt=_there("apt-get"), sysctls={key: read(f"/proc/sys/{key}").strip() for key in SYSCTLS}, sudo=sudo,
         container=any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv"))) or "container" in os.environ,
         backend=_backend() if tools["iptables"] else "", running=_running(), routes=routes,
         links=frozenset(os.listdir("/sys/class/net")), settings=wanted, mistakes=mistakes,
-        clash=_clash(context, wanted) if context and wanted and tools["ip"] else "",
+        clash=_clash(context, wanted) if context and wanted and tools["ip"] else None,
         resolv=tuple(read(path) for path in RESOLV), refused_neighbours=_refused_neighbours(),
-        unreadable=unreadable, marks=link_holders(), **as_root, **_records(context),
+        untrusted=untrusted, marks=link_holders(), **as_root, **_records(context),
     )  # fmt: skip
 
 
@@ -125,7 +128,7 @@ def _settings(file: str | None, lab: str | None) -> tuple[Settings | None, tuple
 
 
 def _context(uid: int) -> tuple[Context | None, tuple[str, ...]]:
-    """Find out as vnet-up does what the caller may do, and what is up; or tell which record can't be read."""
+    """Find out as vnet-up does what the caller may do, and what is up; or tell why his folder of records is not trusted."""
     try:
         return Context.of_caller(uid, Hooks(""), lambda _: None), ()
     except VnetError as error:
@@ -175,13 +178,13 @@ def _routes(uid: int) -> tuple[Route, ...]:
     return tuple(Route(to, dev, clash.holder(link, uid), clash.is_vpn(link)) for to, dev, link in seen)
 
 
-def _clash(context: Context, wanted: Settings) -> str:
+def _clash(context: Context, wanted: Settings) -> UsageError | None:
     """Tell what a vnet-up would be refused for."""
     try:
         gateway_up.check_host(context, gateway_up.gateway_for(context, wanted))
-    except VnetError as error:
-        return str(error)
-    return ""
+    except UsageError as error:
+        return error
+    return None
 
 
 def _refused_neighbours() -> int:

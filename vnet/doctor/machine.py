@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from vnet.doctor.facts import TOOLS, Facts, unseen
@@ -111,7 +110,7 @@ def _short(why: str) -> str:
 
 def leftovers(facts: Facts) -> Iterator[Said]:
     """Check for what killed vnets have left: half-made labs, records, namespaces, rules."""
-    said = [Said("fail", text, "sudo rm -r " + shlex.quote(text.partition(":")[0])) for text in facts.unreadable]
+    said = [Said("fail", what, how) for what, _, how in (text.partition("; ") for text in facts.untrusted)]
     said += [Said("warn", f"the lab {name} is half made, or is being made right now", f"vnet-down -n {name}")
              for name in facts.half_made]  # fmt: skip
     if facts.strays:

@@ -8,9 +8,9 @@ from ipaddress import IPv4Network
 from vnet.config.settings import Settings
 from vnet.doctor.facts import Facts, unseen
 from vnet.doctor.said import Said, ok
-from vnet.engine.clash import WIDEST
 from vnet.engine.files import resolv_conf
 from vnet.host import ENTRIES
+from vnet.kernel.clash import WIDEST, ClashError
 
 #: Networks for guests and bridges, tried in this order where the one in the settings is taken.
 CHOICES = ("172.18.0.0", "172.19.0.0", "172.30.0.0", "10.213.0.0", "192.168.192.0", "100.96.192.0")
@@ -26,12 +26,12 @@ def settings(facts: Facts) -> Iterator[Said]:
 
 def clash(facts: Facts) -> Iterator[Said]:
     """Check the host's address, its /30 and the interface's name: free, or held by whom."""
-    what, _, how = facts.clash.partition("; ")
-    ip = how.removeprefix('set host.ip = "').removesuffix('"')
-    if how.startswith('set host.ip = "') and " " not in ip:
-        how = f"export VNET_HOST_IP={ip}"
-    if what:
-        yield Said("fail", what, how or "vnet-down --all --gateway")
+    found = facts.clash
+    if isinstance(found, ClashError):
+        alone = set(found.choice) == {"host.ip"}  # the one that the environment can say
+        yield Said("fail", found.what, f"export VNET_HOST_IP={found.choice['host.ip']}" if alone else found.how)
+    elif found:
+        yield Said("fail", str(found), "vnet-down --all --gateway")
     elif facts.settings:
         host = facts.settings.host
         yield ok(f"{host.ip} and {host.interface} are {'vnet’s' if facts.gateway_up else 'free'}")

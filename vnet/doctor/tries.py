@@ -50,6 +50,7 @@ FEATURES = (
     _cut("mangle", "iptable_mangle", "FORWARD -j DROP"),
     Feature("br_netfilter", "network splits", "br_netfilter", needed=False, key="net/bridge/bridge-nf-call-iptables"),
     _cut("physdev", "xt_physdev", f"FORWARD {PORTS}"),
+    _cut("devgroup", "xt_devgroup", "FORWARD -m devgroup --src-group 0x1 -j DROP"),
     _cut("mark", "xt_mark", "FORWARD -m mark ! --mark 0x0/0x1 -j MARK --set-xmark 0x1/0xffffffff"),
     _cut("time", "xt_time", "FORWARD -m time --datestart 2038-01-19T03:14:07 -j DROP"),
     _cut("ip6tables", "ip6table_mangle", f"FORWARD {PORTS}", "ip6tables"),

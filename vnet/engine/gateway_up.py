@@ -43,7 +43,7 @@ def check_host(context: Context, gateway: Gateway) -> None:
     """Refuse a gateway whose address, route or interface somebody else on this host holds."""
     records = context.records
     if not records.exist() or records.gateway() is None:
-        from vnet.engine import clash
+        from vnet.kernel import clash
 
         try:
             clash.check(gateway, records.uid)
@@ -133,4 +133,7 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
         context.say(lost if still else "the host has stopped forwarding (net.ipv4.ip_forward): turning it on again")
         context.host().do("up", step._replace(link=False))
         if not labs.ask("echo", gateway=gateway):
-            context.say("the host does not let the labs out: another firewall on it drops what vnet's rules accept")
+            context.say(
+                "the host does not let the labs out: another firewall on it drops what vnet's rules accept; "
+                "vnet-doctor tells which"
+            )

@@ -11,6 +11,7 @@ of it is true, and it counts as none.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -23,11 +24,17 @@ from typing import Any
 from vnet.codec import decode
 from vnet.engine.claims import Claims
 from vnet.engine.record import SCHEMA, GatewayRecord, LabRecord, boot_id, remains, text_of
-from vnet.errors import NotUpError, VnetError
+from vnet.errors import NotUpError, VnetError, untrusted
 from vnet.kernel.marks import RUN, link_holders, state_folder
 
 #: The gateway's record, and what vnet-exec reads to go there; the record is the last to go.
 GATEWAY_FILES = ("nodes", "hosts", "resolv.conf", "gateway.json")
+#: What to do where a record can't be written, for each error of write(2) that says so.
+MENDS = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EROFS: "mount it anew to be written to",
+}
 #: Seconds to wait for another vnet on the same lab.
 LOCK_S = 120.0
 
@@ -54,7 +61,8 @@ def _writing(path: str) -> Iterator[None]:
     except FileNotFoundError:
         raise GoneError(f"{path}: its folder is gone: another vnet has just taken all of yours away") from None
     except OSError as error:
-        raise VnetError(f"{path}: can't be written: {error.strerror}; make room there, then try again") from None
+        mend = MENDS.get(error.errno or 0, "find out with ls -ld who may")
+        raise VnetError(f"{path}: can't be written: {error.strerror}; {mend}, then try again") from None
 
 
 class Records:
@@ -81,7 +89,7 @@ class Records:
             if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 != owner and not found.st_mode & mode:
                 return False
             if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, 65534) or found.st_mode & mode:
-                raise VnetError(f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
+                raise VnetError(untrusted(path, owner, found))
         return True
 
     def gateway(self) -> GatewayRecord | None:
@@ -212,7 +220,7 @@ class Records:
         is what to say when it was not to be had for `limit_s`.
         """
         path = f"{self.folder}/locks/{name}"
-        text = busy or f"{path}: another vnet has held this lab for {limit_s:.0f} s"
+        text = busy or f"{path}: another vnet has held this lock for {limit_s:.0f} s; 'fuser -v {path}' names it"
         fd = self._locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, limit_s, text)
         self.locks.append(fd)
         try:

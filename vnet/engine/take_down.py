@@ -18,7 +18,7 @@ from vnet.errors import NotUpError, hint
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
 from vnet.kernel import tables
-from vnet.kernel.marks import PINS_MARK, RUN, link_holders, link_mark, pins_stand
+from vnet.kernel.marks import GONE, PINS_MARK, RUN, link_holders, link_mark, pins_folder, pins_stand
 
 
 def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False,
@@ -49,8 +49,20 @@ def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orpha
             raise NotUpError(
                 f"{' '.join(unknown)}: not a guest of the lab {name}{meant}; its guests are {' '.join(there) or 'none'}"
             )
+        if not pins_stand(record.lab.gateway):
+            return _gone(context, name, guests)
         errors = context.load_hooks_left(record.hooks, name)
         return errors + (guests_down(context, record, guests)[1] if guests else remove_lab(context, record))
+    return []
+
+
+def _gone(context: Context, name: str, guests: tuple[str, ...]) -> list[str]:
+    """Forget a lab whose namespaces are gone with those of all the caller's labs; there is nothing to take away."""
+    gone = GONE.format(pins_folder(context.records.uid))
+    if guests:
+        raise NotUpError(gone)
+    context.records.remove_lab(name)
+    context.say(f"{name} is forgotten: {gone}")
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -41,7 +42,17 @@ class Job(NamedTuple):
             else:
                 message.append(line)
         if message or "Command failed -" not in said:
-            yield f"{self}: exit status {status}: {' '.join(message)}"
+            yield f"{self}: {_end(status)}{': ' if message else ''}{' '.join(message)}"
+
+
+def _end(status: int) -> str:
+    """Tell how a process ended; below 0, by which signal. `runner.py` kills what takes longer than its limit."""
+    if status == -signal.SIGKILL:
+        return (
+            "killed, by vnet if it had hung for a minute: something holds it up (a lock of iptables, a module being loaded); "
+            "vnet-doctor, then try again"
+        )
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
 def jobs(script: Script, *, down: bool) -> Iterator[Job]:

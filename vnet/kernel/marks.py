@@ -18,6 +18,9 @@ PINS = "/run/netns"
 PINS_MARK = f"{RUN}/netns"
 #: The pinned namespaces of a `userns` caller: himself, root to him, and what root in there owns.
 USER_PINS = ("user", "admin", "mnt", "gateway")
+OUTSIDE = {"mnt", "gateway"}
+#: What to say where a `userns` caller's namespaces are not pinned any more.
+GONE = "the namespaces of your labs are gone ({}); vnet-up makes them anew"
 #: Is there while vnet has turned forwarding on: the last gateway turns it off again, unless somebody else has come to rely on
 #: it since. So it holds the host's rules as they were before.
 CLOSED_MARK = f"{RUN}/closed"
@@ -65,7 +68,9 @@ def pins() -> list[str]:
 
 def pins_stand(gateway: Gateway) -> bool:
     """Tell whether the namespaces that a `userns` caller's labs live in are still pinned."""
-    if gateway.way != "userns":
-        return True
-    folder = pins_folder(gateway.uid)
-    return all(namespace.is_pin(f"{folder}/{name}") for name in USER_PINS)
+    return gateway.way != "userns" or user_pins(gateway.uid) == {*USER_PINS}
+
+
+def user_pins(uid: int) -> set[str]:
+    """Name those of a `userns` caller's namespaces that are pinned; those `OUTSIDE` are not seen from inside a lab."""
+    return {name for name in USER_PINS if namespace.is_pin(f"{pins_folder(uid)}/{name}")}

@@ -68,6 +68,14 @@ def is_pin(path: str) -> bool:
     return _libc.statfs(path.encode(), buffer) == 0 and buffer[0] == NSFS_MAGIC
 
 
+def is_in(pin: str) -> bool:
+    """Tell whether this process is in the user namespace that is pinned there."""
+    try:
+        return os.stat("/proc/self/ns/user").st_ino == os.stat(pin).st_ino
+    except OSError:
+        return False
+
+
 class network:  # a class, as contextlib would be a third of what vnet-exec imports
     """Be in a network namespace for a while, this thread alone; sockets opened in there stay in there."""
 

@@ -22,6 +22,15 @@ def by_namespace(inodes: frozenset[int]) -> dict[int, list[int]]:
     return found
 
 
+def _comm(pid: int) -> str:
+    """Name what a process runs (proc(5))."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
+
+
 def _namespace_of(pid: str) -> int:
     """Tell the inode of a process's network namespace; 0 where the process is gone, a zombie, or not ours to see."""
     try:
@@ -40,7 +49,8 @@ def end(inodes: Iterable[int], own: frozenset[int] = frozenset()) -> list[str]:
         left = _signal_until_gone(frozenset(inodes), number, limit_s, own | {os.getpid()})
         if not left:
             break
-    return [f"process {pid} did not end" for pid in left]
+    return [f"process {pid} ({_comm(pid)}) did not end within {KILL_S:.0f} s of SIGKILL: it hangs in the kernel; "
+            "once it is gone, vnet-down again" for pid in left]  # fmt: skip
 
 
 def _signal_until_gone(

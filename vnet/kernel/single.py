@@ -116,6 +116,7 @@ def _make_once(maker: Maker) -> None:
         with suppress(BrokenPipeError):
             os.write(talk_write, b"\n")
         if not _readable(answer_read, LIMIT_S):
+            running.kill()
             raise CommandError(
                 f"{' '.join(maker.argv)}: no namespaces within {LIMIT_S:.0f} s; vnet-doctor finds what is in the way"
             )

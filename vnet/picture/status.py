@@ -68,7 +68,7 @@ def collect(uid: int, lab: str | None = None, *, probe: bool = False) -> Status:
     labs = _labs(records, lab)
     if found is None:
         return Status()
-    context = Context(records, Rights(found.gateway.way), Hooks(""), print)
+    context = Context(records, Rights(found.gateway.way), Hooks(""), lambda _: None)
     try:
         return _look(context, found, labs, probe=probe)
     finally:
@@ -217,13 +217,7 @@ def _part_data(part: Part) -> dict[str, Any]:
 
 
 def _cut_data(found: CutStatus | None) -> dict[str, Any] | None:
-    """Give a cut's plain data, with the same keys as `vnet-partition show --json`."""
-    if found is None:
-        return None
-    from vnet.cuts.partition import iso
+    """Give a cut's plain data, as `vnet-partition show --json` has it."""
+    from vnet.cuts import partition
 
-    cut = found.standing.cut
-    deaf = {node: list(sources) for node, sources in cut.deaf}
-    return {"kind": cut.kind, "groups": [list(group) for group in cut.groups], "seed": cut.seed, "deaf": deaf,
-            "drops": list(found.drops or ()), "counted": found.drops is not None,
-            "until": iso(found.standing.until_s)}  # fmt: skip
+    return partition.as_data(found.standing, found.drops) if found else None

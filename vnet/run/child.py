@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vnet import exec as run_in
-from vnet.errors import VnetError
+from vnet.errors import VnetError, words
 from vnet.kernel import namespace
 from vnet.nodes import Node
 
@@ -39,10 +39,8 @@ class Child:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         try:
             return self._inside(go)
-        except VnetError as error:
-            return _fail(str(error))
-        except OSError as error:
-            return _fail(f"{error.filename or 'the kernel'}: {error.strerror}")
+        except (VnetError, OSError) as error:
+            return _fail(words(error))
 
     def _inside(self, go: Go) -> int:
         """Go into the node; try its port, or become the command."""

@@ -94,7 +94,9 @@ class Keeper:
 
 def gone() -> CommandError:
     """Say that the keeper is not there any more."""
-    return CommandError("the process that keeps the guests' commands was ended from outside, and they with it")
+    return CommandError(
+        "the process that keeps the guests' commands was ended from outside, and they with it; vnet-run again"
+    )
 
 
 def start(argv: list[str]) -> Keeper:

@@ -79,4 +79,4 @@ class Try:
         said = f": {words.splitlines()[-1]}" if words else ""
         ready = self.program.ready
         what = f"port {ready}" if isinstance(ready, int) else " ".join(ready or ())
-        return f"{self.program.guest}: not ready after {waited_s:.0f} s ({what}){said}"
+        return f"{self.program.guest}: not ready after {waited_s:.0f} s ({what}){said}; --ready-limit gives it longer"

@@ -3,17 +3,21 @@
 All were checked when they were settings: there is nothing in them that a shell would carry out.
 
 - labs: those that are up. guests, nodes: of a lab that is up; nodes has bridge and gateway too.
-- settings: the guests of the settings. programs: these and their tags.
+- name: the lab that the settings name. settings: their guests. programs: these and their tags.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from vnet.errors import VnetError
 from vnet.kernel.marks import state_folder
 from vnet.nodes import caller, find_lab, labs, read_nodes
+
+if TYPE_CHECKING:
+    from vnet.config.settings import Settings
 
 
 def main(words: list[str]) -> int:
@@ -33,6 +37,8 @@ def names(what: str, lab: str, file: str) -> list[str]:
     folder = state_folder(caller())
     if what == "labs":
         return labs(folder)
+    if what == "name":
+        return [_settings(lab, file).name]
     if what in ("settings", "programs"):
         return _of_settings(lab, file, tags=what == "programs")
     nodes = list(read_nodes(f"{folder}/labs/{find_lab(lab, file, folder)}")[4])
@@ -41,8 +47,13 @@ def names(what: str, lab: str, file: str) -> list[str]:
 
 def _of_settings(lab: str, file: str, *, tags: bool) -> list[str]:
     """List the guests of the settings."""
-    from vnet.config import settings
-
-    guests = settings.load(file=file or None, lab=lab or None, environ=os.environ, cwd=os.getcwd()).guests
+    guests = _settings(lab, file).guests
     found = [guest.name for guest in guests]
     return [*found, *dict.fromkeys(tag for guest in guests for tag in guest.tags)] if tags else found
+
+
+def _settings(lab: str, file: str) -> Settings:
+    """Read the settings."""
+    from vnet.config import settings
+
+    return settings.load(file=file or None, lab=lab or None, environ=os.environ, cwd=os.getcwd())

@@ -15,10 +15,9 @@ from typing import Any
 
 from vnet.codec import decode, decode_again
 from vnet.cuts.step import CutStep
-from vnet.engine import clash
-from vnet.errors import CommandError
+from vnet.errors import CommandError, untrusted
 from vnet.host import BRIDGE_FILTER, HostStep, StateStep
-from vnet.kernel import observe, tables
+from vnet.kernel import clash, observe, tables
 from vnet.kernel.link import hardware_address
 from vnet.kernel.marks import (
     CLOSED_MARK,
@@ -164,8 +163,9 @@ def _check_folder(path: str, owner: int, *others: int) -> None:
         found = os.lstat(path)
     except FileNotFoundError:
         return
+    bad = untrusted(path, owner, found)
     good = stat.S_ISDIR(found.st_mode) and found.st_uid in (owner, *others) and not found.st_mode & 0o022
-    _refuse(not good, f"{path}: not a folder of uid {owner} that nobody else can write; remove it as root")
+    _refuse(not good, bad)
 
 
 def _hardware_address(interface: str) -> str:

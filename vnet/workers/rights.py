@@ -1,6 +1,6 @@
 """Where the rights come from: root, user namespaces, or sudo for all of it.
 
-Nothing else in vnet asks who the caller is. A worker of the right sort does the rest.
+Nothing else chooses between them. A worker of the right sort does the rest.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from vnet.errors import CommandError
+from vnet.errors import CommandError, NotUpError
 from vnet.kernel import namespace, runner
-from vnet.kernel.marks import pins_folder
+from vnet.kernel.marks import GONE, OUTSIDE, pins_folder, user_pins
 from vnet.model import Gateway, Way
 from vnet.step import Step
 from vnet.workers import worker
@@ -37,12 +37,18 @@ def enter_labs(gateway: Gateway) -> None:
     if gateway.way != "userns":
         return
     folder = pins_folder(gateway.uid)
-    if os.stat("/proc/self/ns/user").st_ino == os.stat(f"{folder}/admin").st_ino:
-        return
-    if not namespace.is_pin(f"{folder}/mnt"):
-        namespace.setns(f"{folder}/admin", namespace.NEWUSER)
+    if namespace.is_in(f"{folder}/admin"):
         return
     kinds = {"admin": namespace.NEWUSER, "gateway": namespace.NEWNET, "mnt": namespace.NEWNS}
+    pinned = user_pins(gateway.uid)
+    if not pinned & OUTSIDE:
+        try:
+            namespace.setns(f"{folder}/admin", namespace.NEWUSER)
+        except OSError:
+            raise NotUpError(GONE.format(folder)) from None
+        return
+    if not pinned >= kinds.keys():
+        raise NotUpError(GONE.format(folder))
     opened = {kind: os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, kind in kinds.items()}
     for kind, fd in opened.items():
         namespace.setns_fd(fd, kind)

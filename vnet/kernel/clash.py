@@ -21,26 +21,37 @@ WIDEST = 8
 VPN = ("tun", "tap", "wg", "ppp", "tailscale", "utun", "nebula", "zt")
 
 
+class ClashError(UsageError):
+    """Somebody else holds what is wanted: `what`, in words, and what to set instead, by the names of the settings."""
+
+    def __init__(self, what: str, choice: dict[str, str]) -> None:
+        self.what, self.choice = what, choice
+        words = " and ".join(f'{key} = "{value}"' for key, value in choice.items())
+        self.how = f"set {words}" if words else "set another one"
+        super().__init__(f"{what}; {self.how}")
+
+
 def check(gateway: Gateway, uid: int) -> None:
     """Refuse a gateway that would take what somebody else holds, and name the holder and a free choice."""
     links = {name: link for link in ask("link") for name in (link["ifname"], *link.get("altnames", ()))}
+    what = _held(gateway, uid, links)
+    if what:
+        raise ClashError(what, _other_choice(gateway, links))
+
+
+def _held(gateway: Gateway, uid: int, links: dict[str, dict[str, Any]]) -> str:
+    """Say what of a gateway's somebody else holds; nothing where all is free."""
     if gateway.interface in links:
-        whose = holder(links[gateway.interface], uid)
-        raise UsageError(f"host.interface: {gateway.interface} is there already: {whose}; "
-                         f"{_other_choice(gateway, links)}")  # fmt: skip
+        return f"host.interface: {gateway.interface} is there already: {holder(links[gateway.interface], uid)}"
     ours = gateway.way == "userns" or link_holders().get(gateway.interface) == uid
     if not ours and os.path.lexists(f"{PINS}/{gateway.netns}"):
-        raise UsageError(f"host.interface: {PINS}/{gateway.netns} is there already: a network namespace that is not "
-                         f"vnet's, see ip netns; {_other_choice(gateway, links)}")  # fmt: skip
+        return f"host.interface: {PINS}/{gateway.netns} is there already: a network namespace that is not vnet's, see ip netns"
     for network, route in networks():
         if network.overlaps(gateway.host.network):
-            whose = (
-                holder(links.get(route["dev"], {"ifname": route["dev"]}), uid)
-                if "dev" in route
-                else f"a route of type {_kind(route)}"
-            )
-            raise UsageError(f"host.ip: {gateway.host.network} overlaps {network} of {whose}; "
-                             f"{_other_choice(gateway, links)}")  # fmt: skip
+            dev = route.get("dev")
+            whose = holder(links.get(dev, {"ifname": dev}), uid) if dev else f"a route of type {_kind(route)}"
+            return f"host.ip: {gateway.host.network} overlaps {network} of {whose}"
+    return ""
 
 
 def ask(what: str) -> list[dict[str, Any]]:
@@ -109,8 +120,8 @@ def _docker_network(number: str) -> str:
     return name or number
 
 
-def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
-    """Say what to set instead: an address and a name that nobody has."""
+def _other_choice(gateway: Gateway, links: dict[str, Any]) -> dict[str, str]:
+    """Choose what to set instead: an address and a name that nobody has, by the names of the settings."""
     taken = [gateway.bridges, *(network for network, _ in networks())]
     held = {*links, *pins()}
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
@@ -119,9 +130,8 @@ def _other_choice(gateway: Gateway, links: dict[str, Any]) -> str:
     ip = next(
         (each for each in wanted if not any(IPv4Network((each, 30), strict=False).overlaps(net) for net in taken)), None
     )
-    words = [f'host.ip = "{ip}"'] if ip and ip != gateway.host_ip else []
-    words += [f'host.interface = "{name}"'] if name != gateway.interface else []
-    return f"set {' and '.join(words)}" if words else "set another one"
+    choice = {"host.ip": str(ip)} if ip and ip != gateway.host_ip else {}
+    return choice | ({"host.interface": name} if name != gateway.interface else {})
 
 
 def _choices() -> Iterator[str]:
