@@ -178,7 +178,7 @@ def test_never_ready(one: Box) -> None:
     """It says what was tried, and what it said, and all is stopped."""
     toml = guests(a="exec sleep 60", b="exec sleep 60") + 'after = ["a"]\n'
     one.write("vnet.toml", toml)
-    for ready, said in (("tcp:81", "(port 81): Connection refused\n"),
+    for ready, said in (("tcp:81", "(port 81): Connection refused; --ready-limit gives it longer\n"),
                         ("sh -c 'echo no such table; exit 4'", "table; exit 4): no such table")):  # fmt: skip
         one.write("vnet.toml", toml.replace("[guests.b]", f'ready = "{ready}"\n[guests.b]'))
         done = one.vnet("run", "--ready-limit", "1.2", check=False)

@@ -127,8 +127,8 @@ def test_no_look_at_what_is_not_hers(eve: Box) -> None:
         ["vnet"],
     )
     asked = [question(name, netns=each) for each in names for name in ("inodes", "cut_counts", "cut_now")]
-    asked += [question("end", inodes=[number]) for number in (int(inode), int(labs[0]), str(inode), None, -1)]
-    asked += [question("end", inodes="all"), question("end", netns=["vnet"]), question("end", inodes=[[1]])]
+    asked += [question(name, netns=[each]) for each in names for name in ("end", "hold")] + [question("relied")]
+    asked += [question("end", inodes=[number]) for number in (int(inode), int(labs[0]))]
     asked += [question(name, lab=each, **more) for each in (lab(), lab(ALICE), {}, None, 1) for name, more in (
         ("ready", {"named": ["web"], "limit_s": 1.0}), ("lab", {"known": []}), ("probe", {}))]  # fmt: skip
     asked += [question(name, gateway=each) for each in (EVE, ALICE, [], "vnet") for name in ("gateway", "echo")]

@@ -5,12 +5,12 @@ Everything here runs as root on the machine itself; nothing else does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from vnet.command import Command, Maker, Script, Stages, Write
 from vnet.kernel.marks import (
     CLOSED_MARK,
+    FORWARDING_MARK,
     PINS,
     PINS_MARK,
     RUN,
@@ -66,7 +66,9 @@ class HostStep(NamedTuple):
     rules may stand already. `namespaces` and `link` say what is to be made; what is not, stands and is only set right.
     `folder`: /run/netns is vnet's own, made by it and empty, and goes as well. `mark`: what the link's mark says. `bridged`: what
     the host's bridges carry passes through its forward chain and is let alone. `tables`: what the `TABLES` were set to
-    before any vnet, empty for let alone. `relied`: others rely on it that the host forwards, so it goes on.
+    before any vnet, empty for let alone. `relied`: others rely on it that the host forwards, so it goes on. `forwarding`: what
+    turning that on changes besides, as it was before any vnet (`kernel/forwarding.py`): links
+    that forwarded stay open. `chains`: others' chains of nftables that stood then.
     """
 
     gateway: Gateway
@@ -79,6 +81,17 @@ class HostStep(NamedTuple):
     bridged: bool = False
     tables: tuple[int, ...] = ()
     relied: bool = False
+    forwarding: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Hold names to what a rule and a path can have in them."""
+        from vnet.kernel.forwarding import CHAIN, NAME
+
+        if not all(NAME.fullmatch(name) and name not in (".", "..") for name in self.forwarding):
+            raise ValueError(f"{self.forwarding}: not names of links")
+        if not all(map(CHAIN.fullmatch, self.chains)):
+            raise ValueError(f"{self.chains}: not names of chains")
 
     def up(self) -> Stages:
         """Make link, address and rules, the rules before the switch that needs them."""
@@ -88,22 +101,19 @@ class HostStep(NamedTuple):
     def down(self) -> Stages:
         """Take all of it away, the link first: its name is free when this returns; the marks that it is vnet's last."""
         gateway = self.gateway
-        switch = (Write("net/ipv4/ip_forward", "0"),) if self.closes and not self.relied else ()
-        rules: Script = (*self._unjump(), *self._unchain(), *switch) if gateway.iptables else ()
+        switch = (Write("net/ipv4/ip_forward", "0"), *self._forwarding()) if self.closes and not self.relied else ()
+        rules: Script = (*self._unjump(), *self._unchain(), *switch)
         unpin = self._unpin() if self.namespaces else ()
         folder = (mount.umount(PINS), Command(("rmdir", "--", PINS))) if self.folder else ()
-        unmark = Command(("rm", "-f", "--", *self._marks()), last=True)
-        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), unmark),))
+        unmark = tuple(Command(("rm", "-f", "--", *marks), last=True) for marks in self._marks() if marks)
+        return (((ip.link_del(gateway.interface),),), (rules,), ((*unpin, *folder, *self._narrowed(), *unmark),))
 
-    def _marks(self) -> Iterator[str]:
-        """Name the marks that go; that of the link is the last one."""
-        yield f"{CLOSED_MARK}.{self.gateway.uid}"  # half written, by one that was killed
-        if self.closes and self.gateway.iptables:
-            yield CLOSED_MARK
-        if self.folder:
-            yield PINS_MARK
-        if self.namespaces:
-            yield link_mark(self.gateway)
+    def _marks(self) -> tuple[tuple[str, ...], ...]:
+        """Name the marks that go; that of the link, without which nothing more is taken away, when the others are gone."""
+        half = f"{CLOSED_MARK}.{self.gateway.uid}"  # written by one that was killed
+        closed = (CLOSED_MARK, FORWARDING_MARK) if self.closes else ()
+        folder = (PINS_MARK,) if self.folder else ()
+        return (half, *closed, *folder), (link_mark(self.gateway),) if self.namespaces else ()
 
     def _mark(self) -> Command:
         """Tell whose all this will be, before there is anything of it: without this mark nothing is taken away."""
@@ -178,7 +188,11 @@ class HostStep(NamedTuple):
         again: Script = self._unjump() if self.mends else ()
         new = f"{CLOSED_MARK}.{self.gateway.uid}"
         name = Command(("mv", "--no-clobber", "-T", "--", new, CLOSED_MARK))
-        save = (iptables.save_to(new), name, Command(("rm", "-f", "--", new)))
+        keep = Command(
+            ("install", "-m", "0444", "/dev/stdin", FORWARDING_MARK),
+            stdin=f"{' '.join(self.forwarding)}\n{' '.join(self.chains)}\n",
+        )
+        save = (keep, iptables.save_to(new), name, Command(("rm", "-f", "--", new)))
         mark = save if self.closes else ()
         return (*mark, *again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
 
@@ -190,7 +204,10 @@ class HostStep(NamedTuple):
         """At the top of the chain that other tools use too: an accept in another one would not override theirs."""
         name, chain = self.gateway.interface, self._chain
         bridged = (f"-A {CLOSED} -m physdev --physdev-is-bridged -j RETURN",) if self.bridged else ()
-        closed = (*bridged, f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
+        open_links = (
+            f"-A {CLOSED} -i {name} -j RETURN" for name in self.forwarding if name not in ("redirects", "default")
+        )
+        closed = (*bridged, *open_links, f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
         rules = (
             f"-A {chain} -i {name} -o {name} -p tcp -j REJECT --reject-with tcp-reset",
             f"-A {chain} -i {name} -o {name} {iptables.FORWARDED}",
@@ -199,9 +216,12 @@ class HostStep(NamedTuple):
             f"-A {chain} -o {name} -j DROP",
             f"-A {chain} -i {name} -j DROP",
             f"-I FORWARD 1 -j {chain}",
+            f"-A {chain}-IN -d 127.0.0.0/8 -j DROP",  # else let in by route_localnet, which some set for all links
+            f"-I INPUT 1 -i {name} -j {chain}-IN",
             *closed,
         )
-        return iptables.table("filter", (f"{chain} -", *((f"{CLOSED} -",) if self.closes else ())), rules)
+        chains = (f"{chain} -", f"{chain}-IN -", *((f"{CLOSED} -",) if self.closes else ()))
+        return iptables.table("filter", chains, rules)
 
     def _nat(self) -> str:
         """Labs go out with the host's address; the echo turns round."""
@@ -210,7 +230,7 @@ class HostStep(NamedTuple):
         turned = "-j DNAT --to-destination"
         rules = (
             f"-A {chain} -s {gateway}/32 ! -o {name} -j MASQUERADE",
-            f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -j MASQUERADE",
+            f"-A {chain} -s {gateway}/32 -d {gateway}/32 -o {name} -m conntrack --ctstate DNAT -j MASQUERADE",  # the echo alone
             f"-A {chain}-IN {echo} udp --sport {ECHO} {turned} {gateway}",
             f"-A {chain}-IN {echo} tcp --sport {ECHO} --dport {ECHO} {turned} {gateway}:{ECHO + 1}",
             f"-A PREROUTING -i {name} -j {chain}-IN",
@@ -222,18 +242,32 @@ class HostStep(NamedTuple):
         """Delete the rules that lead to vnet's chains."""
         name, chain = self.gateway.interface, self._chain
         closed = (iptables.delete("filter", f"FORWARD -j {CLOSED}"),) if self.closes else ()
+        if not self.gateway.iptables:
+            return closed
         return (
             iptables.delete("filter", f"FORWARD -j {chain}"),
             *closed,
+            iptables.delete("filter", f"INPUT -i {name} -j {chain}-IN"),
             iptables.delete("nat", f"PREROUTING -i {name} -j {chain}-IN"),
             iptables.delete("nat", f"POSTROUTING -j {chain}"),
         )
 
     def _unchain(self) -> Script:
         """Delete vnet's chains."""
-        chain, closed = self._chain, (CLOSED,) if self.closes else ()
-        filters = iptables.drop_chains("filter", chain, *closed)
-        return (iptables.restore(filters + iptables.drop_chains("nat", chain, f"{chain}-IN")),)
+        closed = (CLOSED,) if self.closes else ()
+        own = (self._chain, f"{self._chain}-IN") if self.gateway.iptables else ()
+        filters = iptables.drop_chains("filter", *own, *closed) if own or closed else ""
+        nat = iptables.drop_chains("nat", *own) if own else ""
+        return (iptables.restore(filters + nat),) if filters else ()
+
+    def _forwarding(self) -> Script:
+        """Put back what the switch has changed besides; links may be gone."""
+        links = (name for name in self.forwarding if name != "redirects")
+        redirects = "1" if "redirects" in self.forwarding else "0"
+        return (
+            Write("net/ipv4/conf/all/accept_redirects", redirects),
+            *(Write(f"net/ipv4/conf/{name}/forwarding", "1", optional=True) for name in links),
+        )
 
     def _unpin(self) -> Script:
         """Let the namespaces go."""

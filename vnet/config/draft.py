@@ -66,6 +66,10 @@ class Draft:
         project = source.role == "project"
         if project:
             self.file, self._shown = source.path, source.shown
+            if files.is_unsafe(source.path):
+                self.mistakes.append(
+                    line(source.shown, (), "its path holds bytes that no text has; rename the folder", "")
+                )
         try:
             data = files.read(source)
         except files.Unreadable as error:

@@ -129,6 +129,11 @@ def matches(pattern: str, folder: str) -> list[str]:
     return sorted(path for path in paths if os.path.isfile(path))
 
 
+def is_unsafe(path: str) -> bool:
+    """Tell whether a path holds what no record and no list of nodes can: line breaks and their like, bytes that are not UTF-8."""
+    return any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in path)
+
+
 def shown(path: str) -> str:
     """Write a path as it is, unless it is empty or would break the line."""
     return path if path and path.isprintable() else repr(path)

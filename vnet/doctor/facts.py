@@ -19,6 +19,7 @@ from vnet.engine.files import RESOLV, read
 from vnet.errors import CommandError, SettingsError, UsageError, VnetError
 from vnet.hooks import Hooks
 from vnet.kernel import clash
+from vnet.kernel.forwarding import base_chains
 from vnet.kernel.marks import link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
@@ -152,7 +153,7 @@ def _as_root(way: Way, sudo: Sudo) -> dict[str, Any]:
     """Look at what only root may see, where that takes no password; features are tried in the caller's own way."""
     none: dict[str, Any] = {"features": None, "rules": None, "chains": None}
     if os.geteuid() == 0:
-        return {"features": tries.features(userns=False), "rules": tries.rules(), "chains": tries.chains()}
+        return {"features": tries.features(userns=False), "rules": tries.rules(), "chains": base_chains()}
     found = json.loads(capture(("sudo", *sudo_argv()[1:], "doctor"), may_fail=True) or "{}") if sudo == "free" else {}
     own = {"features": tries.features(userns=True)} if way == "userns" else {}
     return {**none, **found, **own}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vnet.command import Command
 from vnet.errors import CommandError
@@ -109,16 +109,6 @@ def rules() -> dict[str, str]:
             continue
         found[backend] = runner.capture((f"iptables-{backend}-save",), may_fail=True)
     return found
-
-
-def chains() -> list[dict[str, Any]]:
-    """List the base chains of nftables, as root, where there is an nft to ask."""
-    try:
-        tool("nft")
-    except CommandError:
-        return []
-    found = json.loads(runner.capture(("nft", "-j", "list", "chains"), may_fail=True) or "{}")
-    return [each["chain"] for each in found.get("nftables", ()) if "hook" in each.get("chain", ())]
 
 
 def _apart(act: Callable[[], dict[str, str]]) -> dict[str, str]:

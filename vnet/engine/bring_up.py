@@ -22,6 +22,7 @@ from vnet.errors import CommandError
 from vnet.guest import GuestsStep
 from vnet.host import StateStep
 from vnet.kernel import path
+from vnet.kernel.marks import pin
 from vnet.model import Gateway, Lab
 
 #: Seconds that new guests have to answer, and those that stood before: a rule of their own may keep them silent.
@@ -79,8 +80,11 @@ def choose(settings: Settings, gateway: Gateway, only: Collection[str],
            records: Records) -> tuple[LabRecord | None, LabRecord]:  # fmt: skip
     """Tell the record of a lab, if it has one, and the record that is wanted."""
     record = records.lab(settings.name)
-    taken = (number for number, name in records.claims.numbers().items() if name != settings.name)
+    taken = {number for number, name in records.claims.numbers().items() if name != settings.name}
     number = record.lab.number if record else plan.free_number(gateway.bridges, taken)
+    while record is None and os.path.lexists(pin(f"{gateway.netns}-x{number}")):  # somebody else's
+        taken.add(number)
+        number = plan.free_number(gateway.bridges, taken)
     lab = plan.lab_of(settings, gateway, number, plan.selected(settings, only, record))
     plan.check(lab, record, {port: name for port, name in records.claims.ports().items() if name != lab.name})
     making: tuple[tuple[str, State], ...] = tuple((guest.name, "making") for guest in lab.guests)

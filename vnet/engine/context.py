@@ -65,12 +65,15 @@ class Context:
         A worker inside a `userns` caller's namespaces may not look at processes that live in the outer one of them, but
         the caller himself may.
         """
-        inodes = tuple(self.labs(gateway).ask("inodes", netns=netns).values())
+        labs = self.labs(gateway)
         self.doing = "waiting for what runs in it to end"
         try:
-            if self.rights.way == "userns":
-                return processes.end(inodes, self.own())
-            return list(self.labs(gateway).ask("end", inodes=inodes))
+            if self.rights.way != "userns":
+                return list(labs.ask("end", netns=netns))
+            try:
+                return processes.end(labs.ask("hold", netns=netns), self.own())
+            finally:
+                labs.ask("let_go")
         finally:
             self.doing = ""
 

@@ -12,7 +12,7 @@ from vnet.engine.take_down import remove_gateway, remove_strays
 from vnet.errors import UsageError
 from vnet.gateway import GatewayStep
 from vnet.host import BRIDGE_FILTER, HostStep, StateStep
-from vnet.kernel import observe, tables
+from vnet.kernel import forwarding, observe, tables
 from vnet.kernel.marks import CLOSED_MARK, PINS, pins_stand
 from vnet.model import Gateway
 
@@ -35,8 +35,10 @@ def gateway_for(context: Context, settings: Settings) -> Gateway:
 
 def host_step(gateway: Gateway) -> HostStep:
     """Plan the host's end; it is `closed` where the host did not forward before any vnet."""
-    return HostStep(gateway, observe.closed(), mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(PINS),
-                    bridged=os.path.exists(BRIDGE_FILTER), tables=tables.before())  # fmt: skip
+    closes = observe.closed()
+    links, chains = forwarding.before() if closes else ((), ())
+    return HostStep(gateway, closes, mends=os.path.exists(CLOSED_MARK), folder=not os.path.exists(PINS),
+                    bridged=os.path.exists(BRIDGE_FILTER), tables=tables.before(), forwarding=links, chains=chains)  # fmt: skip
 
 
 def check_host(context: Context, gateway: Gateway) -> None:
@@ -114,8 +116,9 @@ def _mend_gateway(context: Context, record: GatewayRecord) -> None:
     closes = record.closes or observe.closed()  # the host may have stopped forwarding since
     if closes != record.closes:
         context.records.write_gateway(record._replace(closes=closes))
+    links, chains = forwarding.before() if closes else ((), ())
     step = HostStep(gateway, closes, mends=True, namespaces=False, link=link is None, mark=text_of(record),
-                    bridged=os.path.exists(BRIDGE_FILTER))  # fmt: skip
+                    bridged=os.path.exists(BRIDGE_FILTER), forwarding=links, chains=chains)  # fmt: skip
     if not pinned:
         context.say("the gateway is gone: making it anew")
         context.host().do("down", HostStep(gateway, closes=False, namespaces=gateway.way != "userns"))

@@ -172,11 +172,11 @@ def check(lab: Lab, record: LabRecord | None, held: Mapping[str, str]) -> None:
                                  "set another one")  # fmt: skip
 
 
-def free_number(bridges: IPv4Network, taken: Iterable[int]) -> int:
+def free_number(bridges: IPv4Network, taken: Collection[int]) -> int:
     """Choose the lowest free number of a lab."""
-    used, most = frozenset(taken), 1 << (30 - bridges.prefixlen)
+    most = 1 << (30 - bridges.prefixlen)
     for number in range(1, most + 1):
-        if number not in used:
+        if number not in taken:
             return number
     raise UsageError(f"networks.bridges: all {most} labs that {bridges} has room for are up; take one down, "
                      "or set a wider network after vnet-down --gateway")  # fmt: skip

@@ -54,15 +54,30 @@ class GoneError(NotUpError):
 
 
 @contextmanager
-def _writing(path: str) -> Iterator[None]:
-    """Say in words why a file can't be written: its disk is full, or read-only."""
+def _writing(path: str, uid: int) -> Iterator[None]:
+    """Write with the rights of the records' owner, and say in words why a file can't be written.
+
+    Root gets here with a user's VNET_UID in his environment (`vnet-exec --root` where there is no way but sudo, or su(1) from a
+    guest), and the folder is the user's, who may have put links into it.
+    """
+    owner = seen_as(uid) if uid and not os.geteuid() else 0
+    groups = os.getgroups()
     try:
+        if owner:
+            os.setgroups([])
+            os.setegid(65534)
+            os.seteuid(owner)
         yield
     except FileNotFoundError:
         raise GoneError(f"{path}: its folder is gone: another vnet has just taken all of yours away") from None
     except OSError as error:
         mend = MENDS.get(error.errno or 0, "find out with ls -ld who may")
         raise VnetError(f"{path}: can't be written: {error.strerror}; {mend}, then try again") from None
+    finally:
+        if owner:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
 
 
 class Records:
@@ -150,14 +165,14 @@ class Records:
 
     def write_lab(self, record: LabRecord) -> None:
         """Replace a lab's record."""
-        with _writing(f"{self.folder}/labs/{record.lab.name}"):
+        with _writing(f"{self.folder}/labs/{record.lab.name}", self.uid):
             os.makedirs(f"{self.folder}/labs/{record.lab.name}", mode=0o755, exist_ok=True)
         self._write(f"{self.folder}/labs/{record.lab.name}/record.json", record)
 
     def write_file(self, name: str, text: str) -> None:
         """Write a file in place: guests have it mounted, and see the change."""
         path = f"{self.folder}/{name}"
-        with _writing(path):
+        with _writing(path, self.uid):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             with os.fdopen(fd, "wb") as file:
                 if text:
@@ -206,7 +221,7 @@ class Records:
     def _write(self, path: str, record: object) -> None:
         """Write a record beside the old one, then put it in its place."""
         text = text_of(record)
-        with _writing(path):
+        with _writing(path, self.uid):
             with open(f"{path}.new", "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(f"{path}.new", path)
@@ -234,7 +249,7 @@ class Records:
         """Open and lock a file; one that was removed while waiting is opened anew."""
         deadline, pause_s = time.monotonic() + limit_s, 0.001
         while True:
-            with _writing(path):
+            with _writing(path, self.uid):
                 with suppress(FileExistsError):
                     os.mkdir(os.path.dirname(path), 0o700)
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -17,8 +17,8 @@ from vnet.engine.records import GoneError
 from vnet.errors import NotUpError, hint
 from vnet.guest import GuestsStep
 from vnet.host import HostStep, StateStep
-from vnet.kernel import tables
-from vnet.kernel.marks import GONE, PINS_MARK, RUN, link_holders, link_mark, pins_folder, pins_stand
+from vnet.kernel import forwarding, tables
+from vnet.kernel.marks import CLOSED_MARK, GONE, PINS_MARK, RUN, link_holders, link_mark, pins_folder, pins_stand
 
 
 def lab_down(context: Context, name: str, guests: tuple[str, ...] = (), *, orphan: bool = False,
@@ -200,9 +200,10 @@ def remove_gateway(context: Context, record: GatewayRecord) -> list[str]:
         context.say(
             "somebody else has set the kernel's tables of neighbours meanwhile (gc_thresh): they stay as they are"
         )
-    closes = record.closes and not others
+    closes = record.closes and not others and (record.gateway.iptables or os.path.exists(CLOSED_MARK))
     others_rules = context.relied() if closes else []
-    step = HostStep(record.gateway, closes, folder=folder, tables=widened, relied=bool(others_rules))
+    step = HostStep(record.gateway, closes, folder=folder, tables=widened, relied=bool(others_rules),
+                    forwarding=forwarding.before()[0] if closes else ())  # fmt: skip
     _written(lambda: context.records.write_gateway(record._replace(state="removing")))
     view = {"gateway": record.gateway}
     errors = [str(error) for error in context.hooks.down("vnet_before_gateway_down", **view)]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from vnet.errors import UsageError
-from vnet.kernel.marks import PINS, link_holders, pins
+from vnet.errors import UsageError, VnetError, untrusted
+from vnet.kernel.marks import PINS, is_named_after, link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Gateway
@@ -34,9 +34,21 @@ class ClashError(UsageError):
 def check(gateway: Gateway, uid: int) -> None:
     """Refuse a gateway that would take what somebody else holds, and name the holder and a free choice."""
     links = {name: link for link in ask("link") for name in (link["ifname"], *link.get("altnames", ()))}
+    if gateway.way != "userns":
+        _check_pins()
     what = _held(gateway, uid, links)
     if what:
         raise ClashError(what, _other_choice(gateway, links))
+
+
+def _check_pins() -> None:
+    """Refuse a /run/netns that others can write: they could put namespaces of theirs in the place of a lab's."""
+    try:
+        found = os.lstat(PINS)
+    except FileNotFoundError:
+        return
+    if found.st_mode & 0o170022 != 0o040000 or found.st_uid:
+        raise VnetError(untrusted(PINS, 0, found))
 
 
 def _held(gateway: Gateway, uid: int, links: dict[str, dict[str, Any]]) -> str:
@@ -44,8 +56,11 @@ def _held(gateway: Gateway, uid: int, links: dict[str, dict[str, Any]]) -> str:
     if gateway.interface in links:
         return f"host.interface: {gateway.interface} is there already: {holder(links[gateway.interface], uid)}"
     ours = gateway.way == "userns" or link_holders().get(gateway.interface) == uid
-    if not ours and os.path.lexists(f"{PINS}/{gateway.netns}"):
-        return f"host.interface: {PINS}/{gateway.netns} is there already: a network namespace that is not vnet's, see ip netns"
+    taken = [] if ours else [each for each in pins() if is_named_after(each, gateway.netns)]
+    if taken:
+        return (
+            f"host.interface: {PINS}/{taken[0]} is there already: a network namespace that is not vnet's, see ip netns"
+        )
     for network, route in networks():
         if network.overlaps(gateway.host.network):
             dev = route.get("dev")
@@ -123,7 +138,7 @@ def _docker_network(number: str) -> str:
 def _other_choice(gateway: Gateway, links: dict[str, Any]) -> dict[str, str]:
     """Choose what to set instead: an address and a name that nobody has, by the names of the settings."""
     taken = [gateway.bridges, *(network for network, _ in networks())]
-    held = {*links, *pins()}
+    held = {*links, *(each.partition("-x")[0] for each in pins())}
     names = (gateway.interface, "vnet", *(f"vnet{number}" for number in range(1, 100)))
     name = next((each for each in names if each not in held), gateway.interface)
     wanted = (gateway.host_ip, *map(IPv4Address, _choices()))

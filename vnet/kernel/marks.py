@@ -24,6 +24,8 @@ GONE = "the namespaces of your labs are gone ({}); vnet-up makes them anew"
 #: Is there while vnet has turned forwarding on: the last gateway turns it off again, unless somebody else has come to rely on
 #: it since. So it holds the host's rules as they were before.
 CLOSED_MARK = f"{RUN}/closed"
+#: Holds what turning forwarding on changes besides, as it was before; see `forwarding.py`.
+FORWARDING_MARK = f"{RUN}/forwarding"
 #: Holds what the kernel's tables of neighbours were set to before.
 TABLES_MARK = f"{RUN}/neighbours"
 
@@ -59,6 +61,15 @@ def link_holders() -> dict[str, int]:
         names = []
     marks = (name.removeprefix("link-").rpartition(".") for name in names if name.startswith("link-"))
     return {interface: int(uid) for interface, _, uid in marks}
+
+
+def is_named_after(netns: str, interface: str) -> bool:
+    """Tell whether a namespace has the name of a gateway, or of one of its labs: `vnet`, `vnet-x5`, `vnet-x5x1`."""
+    if netns == interface:
+        return True
+    lab, _, guest = netns.removeprefix(f"{interface}-x").partition("x")
+    numbers = (lab, guest or "0")
+    return netns.startswith(f"{interface}-x") and all(each.isascii() and each.isdecimal() for each in numbers)
 
 
 def pins() -> list[str]:

@@ -11,7 +11,7 @@ import os
 
 NEWNS, NEWUTS, NEWUSER, NEWNET = 0x00020000, 0x04000000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 4096, 16384, 1 << 19
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 NSFS_MAGIC = 0x6E736673
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -102,6 +102,11 @@ class network:  # a class, as contextlib would be a third of what vnet-exec impo
 def adopt_orphans() -> None:
     """Become the parent of what is started below this process and loses its own, in place of process 1."""
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def no_new_privileges() -> None:
+    """Give up, for good and for all that is started from here, what set-user-ID programs would gain (PR_SET_NO_NEW_PRIVS)."""
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
 
 
 def die_with_parent() -> None:

@@ -22,7 +22,7 @@ from vnet.codec import decode, decode_again
 from vnet.command import HOST, Command, Stages
 from vnet.gateway import Forward, ForwardsStep, GatewayStep
 from vnet.host import ECHO
-from vnet.kernel import namespace
+from vnet.kernel import forwarding, namespace, processes
 from vnet.kernel.link import IFF_UP, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, asked
 from vnet.kernel.marks import CLOSED_MARK, pin, pins
 from vnet.kernel.runner import capture
@@ -42,6 +42,29 @@ def inodes(netns: Sequence[str]) -> dict[str, int]:
     return {name: os.stat(path).st_ino for name, path in paths.items() if namespace.is_pin(path)}
 
 
+_held: list[int] = []
+
+
+def hold(netns: Sequence[str]) -> list[int]:
+    """Keep namespaces from going until `let_go`, so that their inodes are theirs alone; tells these."""
+    _held.extend(os.open(pin(name), os.O_RDONLY | os.O_CLOEXEC) for name in netns if namespace.is_pin(pin(name)))
+    return [os.fstat(fd).st_ino for fd in _held]
+
+
+def let_go() -> None:
+    """Let the namespaces go that are held."""
+    while _held:
+        os.close(_held.pop())
+
+
+def end(netns: Sequence[str]) -> list[str]:
+    """End what runs in namespaces, held meanwhile: the kernel gives the inode of one that is gone to the next one, whoever's."""
+    try:
+        return processes.end(hold(netns))
+    finally:
+        let_go()
+
+
 def closed() -> bool:
     """Tell whether the host does not forward for itself: then what is not a lab's has to be dropped."""
     with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
@@ -55,7 +78,9 @@ def relied() -> list[str]:
             before = set(_forwarding(file.read()))
     except FileNotFoundError:
         return []
-    return [line for line in _forwarding(capture(("iptables-save",))) if line not in before]
+    _, chains = forwarding.before()
+    rules = [line for line in _forwarding(capture(("iptables-save",))) if line not in before]
+    return rules + [f"the chain {each} of nftables" for each in forwarding.chains_now() if each not in chains]
 
 
 def _forwarding(rules: str) -> list[str]:

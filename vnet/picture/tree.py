@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnet.errors import plain
 from vnet.model import Guest
 from vnet.picture import matrix
 from vnet.picture.look import PLAIN, Look
@@ -76,7 +77,7 @@ def _heads(labs: Sequence[LabStatus], look: Look) -> list[str]:
     for each, row in zip(labs, cells, strict=True):
         text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         room = None if look.width is None else look.width - len(text) - 8
-        path = "  " + _path(each.lab.file, look, room) if each.lab.file else ""
+        path = "  " + _path(plain(each.lab.file), look, room) if each.lab.file else ""
         name = look.paint(each.lab.name, "bold")
         heads.append(name + text[len(each.lab.name) :] + _state(each.bridge, look) + path)
     return heads

@@ -8,7 +8,6 @@ was made by root: `link-INTERFACE.UID` says whose an interface is, with the name
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 from typing import Any
@@ -17,13 +16,14 @@ from vnet.codec import decode, decode_again
 from vnet.cuts.step import CutStep
 from vnet.errors import CommandError, untrusted
 from vnet.host import BRIDGE_FILTER, HostStep, StateStep
-from vnet.kernel import clash, observe, tables
+from vnet.kernel import clash, forwarding, observe, tables
 from vnet.kernel.link import hardware_address
 from vnet.kernel.marks import (
     CLOSED_MARK,
     PINS,
     PINS_MARK,
     RUN,
+    is_named_after,
     link_holders,
     link_mark,
     pin,
@@ -35,8 +35,6 @@ from vnet.model import Gateway, Lab
 
 #: Characters that a link's mark may have; nobody but the caller himself reads what it says.
 MARK = 1 << 16
-#: What comes behind an interface's name in the name of a bridge's or a guest's namespace.
-LAB = re.compile(r"-x[0-9]+(x[0-9]+)?")
 
 
 class Guard:
@@ -61,15 +59,27 @@ class Guard:
         if way == "up":
             self._check_up(gateway, mine=mine)
             folder = step.folder and not os.path.exists(PINS)
-            bridged = os.path.exists(BRIDGE_FILTER)
-            return step._replace(closes=observe.closed(), folder=folder, tables=tables.before(), bridged=bridged)
+            bridged, closes = os.path.exists(BRIDGE_FILTER), observe.closed()
+            links, chains = forwarding.before() if closes else ((), ())
+            return step._replace(closes=closes, folder=folder, tables=tables.before(), bridged=bridged, forwarding=links,
+                                 chains=chains)  # fmt: skip
         closes = step.closes and os.path.exists(CLOSED_MARK) and not self._others()
         old, relied = () if self._others() else tables.to_put_back(), bool(observe.relied())
-        limited = step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old, relied=relied)
+        links = forwarding.before()[0] if closes else ()
+        limited = step._replace(closes=closes, folder=step.folder and _is_empty(gateway), tables=old, relied=relied,
+                                forwarding=links, chains=())  # fmt: skip
         return limited if mine else None
 
-    def check_question(self, fields: dict[str, Any]) -> None:
-        """Refuse to look at, or to end, what is not his."""
+    def asked(self, question: str, fields: dict[str, Any]) -> bool:
+        """Tell whether to answer a question: of what others have set on the host he learns only with a gateway.
+
+        Raises CommandError for a look at, or an end of, what is not his.
+        """
+        self._check_fields(fields)
+        return question != "relied" or bool(self._interfaces())
+
+    def _check_fields(self, fields: dict[str, Any]) -> None:
+        """Refuse what is not his."""
         kinds: dict[str, Any] = {"gateway": Gateway, "lab": Lab, "step": CutStep}
         for name, value in fields.items():
             if name in kinds:
@@ -79,16 +89,12 @@ class Guard:
             elif name == "netns":
                 wanted = decode(tuple[str, ...], [value] if isinstance(value, str) else value)
                 _refuse(not all(map(self.owns, wanted)), f"{value}: not the caller's namespaces")
-            elif name == "inodes":
-                own = {_inode(pin(each)) for each in pins() if self.owns(each)}
-                _refuse(not own.issuperset(decode(tuple[int, ...], value)), f"{value}: not the caller's namespaces")
 
     def owns(self, netns: str) -> bool:
         """Tell whether a namespace in /run/netns is of a gateway of his, or of its labs."""
         if os.path.exists(pins_folder(self.uid)):
             return False  # his labs are in namespaces of his own, and of what is here nothing is his
-        name, interfaces = str(netns), self._interfaces()
-        return any(name == each or (name.startswith(each) and LAB.fullmatch(name[len(each) :])) for each in interfaces)
+        return any(is_named_after(str(netns), each) for each in self._interfaces())
 
     def check_labs(self, gateway: Gateway) -> None:
         """Refuse labs that are not in this caller's part of /run/netns."""
@@ -129,9 +135,9 @@ class Guard:
         """Refuse what would take from others, or be a second gateway for one caller."""
         more = [each for each in self._interfaces() if each != gateway.interface]
         _refuse(bool(more), f"the caller has the gateway {more[:1]} already; vnet-down --all --gateway takes it away")
-        path = pin(gateway.netns)
-        foreign = gateway.way == "sudo" and not mine and os.path.lexists(path)  # else it is pinned in his own mounts
-        _refuse(foreign, f"{path}: a namespace that vnet has not made")
+        if gateway.way == "sudo" and not mine:  # else it is pinned in his own mounts
+            foreign = [each for each in pins() if is_named_after(each, gateway.netns)]
+            _refuse(bool(foreign), f"{', '.join(map(pin, foreign[:3]))}: a namespace that vnet has not made")
         if not _hardware_address(gateway.interface):
             _refuse(
                 not gateway.host_ip.is_private, f"{gateway.host_ip}: not a private address, so only root may take it"
@@ -141,14 +147,6 @@ class Guard:
     def _others(self) -> bool:
         """Tell whether others have a gateway."""
         return any(owner != self.uid for owner in link_holders().values())
-
-
-def _inode(path: str) -> int:
-    """Tell the inode of a pin; 0 for one that another vnet has just taken away."""
-    try:
-        return os.stat(path).st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def _refuse(wrong: bool, why: str) -> None:

@@ -45,8 +45,9 @@ def main(argv: list[str]) -> int:
         import json
 
         from vnet.doctor import tries
+        from vnet.kernel.forwarding import base_chains
 
-        rules, chains = tries.rules(), tries.chains()
+        rules, chains = tries.rules(), base_chains()
         print(json.dumps({"features": tries.features(userns=False), "rules": rules, "chains": chains}))
         return 0
     return told(lambda: sudo.exec_in(int(uid), argv[1:], root=argv[0] == "exec-root"))

@@ -12,6 +12,7 @@ import sys
 
 from vnet import exec as run_in
 from vnet.errors import CommandError, UsageError, VnetError
+from vnet.kernel import namespace
 from vnet.kernel.marks import state_folder
 from vnet.kernel.path import tool
 from vnet.nodes import Node, node_of
@@ -53,9 +54,10 @@ def exec_in(uid: int, argv: list[str], *, root: bool) -> int:
         raise UsageError(f"{path}: not a file of vnet-exec's")
     node = _node(uid, lab, name)
     env = _take(path, uid)
+    trusted = root or _may_be_root(uid)
     run_in.enter(node, root=True)
     if not root:
-        _become_caller(uid)
+        _become_caller(uid, trusted=trusted)
     run_in.go(here)
     os.umask(int(umask, 8))  # sudo's own else
     return run_in.become(command, env)
@@ -86,10 +88,12 @@ def keep(uid: int) -> int:
     """Be the keeper of a run of vnet-run, for the caller `uid`."""
     from vnet.run import keeper
 
+    trusted = _may_be_root(uid)
+
     def go(lab: str, name: str) -> Node:
         node = _node(uid, lab, name)
         run_in.enter(node, root=True)
-        _become_caller(uid)
+        _become_caller(uid, trusted=trusted)
         return node
 
     keeper.serve(go)
@@ -108,10 +112,31 @@ def _take(path: str, uid: int) -> dict[str, str]:
         return {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
 
 
-def _become_caller(uid: int) -> None:
-    """Give root's rights up for good."""
+def _may_be_root(uid: int) -> bool:
+    """Tell whether sudo would make the caller root for a shell, too: asked where host name and addresses are the host's."""
     import pwd
 
+    from vnet.kernel.runner import capture
+
+    try:
+        name = pwd.getpwuid(uid).pw_name
+        capture((sudo(), "-n", "-l", "-U", name, "--", "/bin/sh"))
+    except (KeyError, VnetError):
+        return False
+    return True
+
+
+def _become_caller(uid: int, *, trusted: bool) -> None:
+    """Give root's rights up for good.
+
+    What has root's rights by its file's mode (sudo itself, su) asks for the machine's name and addresses, and in a node these are
+    what the caller wrote into his settings. The kernel wants a user namespace for that reason; here only who is `trusted` keeps
+    such programs.
+    """
+    import pwd
+
+    if not trusted:
+        namespace.no_new_privileges()
     entry = pwd.getpwuid(uid)
     os.setgroups(os.getgrouplist(entry.pw_name, entry.pw_gid))
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)

@@ -23,7 +23,7 @@ from vnet.errors import CommandError, NotUpError, VnetError, words
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep, LabStep
 from vnet.host import HostStep, StateStep
-from vnet.kernel import observe, probe, processes, ready, runner, single
+from vnet.kernel import observe, probe, ready, runner, single
 from vnet.step import Step
 from vnet.workers import signals
 from vnet.workers.channel import Channel
@@ -43,7 +43,8 @@ STEPS = HOST_STEPS | LAB_STEPS
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "ready": ready.not_ready, "echo": observe.echo, "lab": observe.lab, "gateway": observe.gateway,
     "cut_now": observe_cut.now, "cut_stands": observe_cut.stands, "cut_counts": observe_cut.counts,
-    "probe": probe.reached, "inodes": observe.inodes, "strays": observe.strays, "relied": observe.relied, "end": processes.end,
+    "probe": probe.reached, "inodes": observe.inodes, "strays": observe.strays, "relied": observe.relied, "end": observe.end,
+    "hold": observe.hold, "let_go": observe.let_go,
 }  # fmt: skip
 
 #: What to say of a worker that is gone in the middle of its work, and of one that sudo never started.
@@ -165,8 +166,8 @@ def _answer(request: Any, guard: Guard | None) -> Any:
     """Do what a request asks for."""
     kind, name, fields = _read(request)
     if kind == "question":
-        if guard:
-            guard.check_question(fields)
+        if guard and not guard.asked(name, fields):
+            return []
         return QUESTIONS[name](**fields)
     step = decode(STEPS[name], fields)
     if guard:
