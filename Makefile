@@ -8,7 +8,7 @@ BIN := .venv/bin
 TOOLS := ip:iproute2 iptables:iptables busybox:busybox mount:mount unshare:util-linux
 TEST_TOOLS := $(TOOLS) sudo:sudo dnsmasq:dnsmasq-base ping:iputils-ping tcpdump:tcpdump socat:socat curl:curl \
 	ps:procps nginx:nginx-light etcd:etcd-server etcdctl:etcd-client keepalived:keepalived wrk:wrk podman:podman \
-	redis-server:redis-server redis-sentinel:redis-sentinel strace:strace g++:build-essential
+	redis-server:redis-server redis-sentinel:redis-sentinel strace:strace nft:nftables g++:build-essential
 # the benchmark's rivals: whichever can't be installed is left out, by name
 RIVALS := mn:mininet /usr/sbin/brctl:bridge-utils /usr/lib/cni/bridge:containernetworking-plugins podman:podman
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider

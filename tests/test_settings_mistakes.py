@@ -252,9 +252,11 @@ def test_a_file_that_may_not_be_read(world: World, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_odd_folder_does_not_break_the_line(world: World, tmp_path: Path) -> None:
-    """One mistake, one line, whatever the folder is called."""
+    """Each mistake is one line, whatever the folder is called."""
     folder = tmp_path.resolve() / "a\nb"
     folder.mkdir()
     (folder / "vnet.toml").write_text('name = "x"\nhooks.load = ["none"]')
-    (line,) = world.mistakes(cwd=str(folder))
-    assert f"'none' matches no file in {str(folder)!r}; allowed" in line
+    path, hooks = world.mistakes(cwd=str(folder))
+    assert "rename the folder" in path
+    assert f"'none' matches no file in {str(folder)!r}; allowed" in hooks
+    assert "\n" not in path + hooks

@@ -111,7 +111,7 @@ class HostStep(NamedTuple):
     def _marks(self) -> tuple[tuple[str, ...], ...]:
         """Name the marks that go; that of the link, without which nothing more is taken away, when the others are gone."""
         half = f"{CLOSED_MARK}.{self.gateway.uid}"  # written by one that was killed
-        closed = (CLOSED_MARK, FORWARDING_MARK) if self.closes else ()
+        closed = (FORWARDING_MARK, CLOSED_MARK) if self.closes else ()
         folder = (PINS_MARK,) if self.folder else ()
         return (half, *closed, *folder), (link_mark(self.gateway),) if self.namespaces else ()
 
@@ -192,7 +192,7 @@ class HostStep(NamedTuple):
             ("install", "-m", "0444", "/dev/stdin", FORWARDING_MARK),
             stdin=f"{' '.join(self.forwarding)}\n{' '.join(self.chains)}\n",
         )
-        save = (keep, iptables.save_to(new), name, Command(("rm", "-f", "--", new)))
+        save = (iptables.save_to(new), name, Command(("rm", "-f", "--", new)), keep)
         mark = save if self.closes else ()
         return (*mark, *again, iptables.restore(self._filter() + self._nat()), Write("net/ipv4/ip_forward", "1"))
 

@@ -66,16 +66,15 @@ class Draft:
         project = source.role == "project"
         if project:
             self.file, self._shown = source.path, source.shown
-            if files.is_unsafe(source.path):
-                self.mistakes.append(
-                    line(source.shown, (), "its path holds bytes that no text has; rename the folder", "")
-                )
         try:
             data = files.read(source)
         except files.Unreadable as error:
             self.mistakes.append(line(source.shown, (), str(error), ""))
             self._readable = self._readable and not project
             return
+        if project and files.is_unsafe(source.path):
+            what = "its path holds line breaks, or bytes that are not UTF-8; rename the folder"
+            self.mistakes.append(line(source.shown, (), what, ""))
         reader = Reader(source.shown, self.mistakes)
         reader.table(data or {}, project=project)
         patterns = reader.values.pop(("hooks", "load"), ())

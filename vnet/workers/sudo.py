@@ -120,7 +120,7 @@ def _may_be_root(uid: int) -> bool:
 
     try:
         name = pwd.getpwuid(uid).pw_name
-        capture((sudo(), "-n", "-l", "-U", name, "--", "/bin/sh"))
+        capture(("sudo", "-n", "-l", "-U", name, "--", "/bin/sh"))
     except (KeyError, VnetError):
         return False
     return True
