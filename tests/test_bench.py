@@ -25,7 +25,7 @@ MEASURED = {
 """What each section must have measured at least."""
 
 
-LONG = ("first", "memory", "labs", "partition", "data")
+LONG = ("first", "up", "memory", "labs", "partition", "data")
 SECTIONS = [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in MEASURED]
 
 

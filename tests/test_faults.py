@@ -77,7 +77,7 @@ def test_killed_after_each_change(name: str) -> None:
         assert tally.missed <= tally.runs // 10
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.long] * (way != "userns")) for way in WAYS])
 def test_meddled_with(way: str) -> None:
     """Each part and each record is damaged behind vnet's back; most are recovered by vnet-up, some by vnet-down."""
     with bench_of(way) as bench:

@@ -148,7 +148,7 @@ def lives(caller: Process, word: str) -> bool:
     return bool(caller.stdout.readline() == f"{word}\n")
 
 
-@pytest.mark.quick_in("userns", "sudo")
+@pytest.mark.quick_in("userns")
 def test_connections_live_through_an_edited_file(box: Box) -> None:
     """Other guests come, go and get other addresses; ports are added; what is not concerned notices nothing."""
     with standing(box, SHOP + '[guests.mail]\nip = "172.18.0.20"\n'):
@@ -169,6 +169,7 @@ def test_connections_live_through_an_edited_file(box: Box) -> None:
         end(*held, server, other)
 
 
+@pytest.mark.quick_in("sudo")
 def test_up_mends_what_was_taken(box: Box) -> None:
     """Whatever parts are damaged, the next vnet-up makes the lab whole again; the host is then clean after all of it.
 
@@ -214,7 +215,6 @@ def test_down_with_nothing_up_is_content(box: Box) -> None:
 
 
 @pytest.mark.quick_in("sudo")
-@pytest.mark.quick_in("userns")
 def test_a_second_lab_of_one_file_is_meant_only_where_it_is_named(box: Box) -> None:
     """Without -n every verb means the lab that the settings name; by a link to the folder the file is the same."""
     with standing(box, "[guests.web]\n[guests.app]\n"):
@@ -233,7 +233,9 @@ def test_a_second_lab_of_one_file_is_meant_only_where_it_is_named(box: Box) -> N
 
 
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
-@pytest.mark.parametrize("pin", ["admin", "mnt", "gateway", "user"])
+@pytest.mark.parametrize(
+    "pin", ["mnt", *(pytest.param(pin, marks=pytest.mark.long) for pin in ("admin", "gateway", "user"))]
+)
 def test_namespaces_that_are_gone_are_told_as_that(box: Box, pin: str) -> None:
     """Every verb says so in its own words; vnet-down forgets the labs, vnet-up makes them anew."""
     with standing(box):
@@ -255,7 +257,6 @@ def test_namespaces_that_are_gone_are_told_as_that(box: Box, pin: str) -> None:
 
 
 @pytest.mark.quick_in("sudo")
-@pytest.mark.quick_in("userns")
 def test_a_project_of_the_same_name_takes_nothing_away(box: Box) -> None:
     """Another checkout, whose folder is called the same: its vnet-up is refused, and its trap's vnet-down leaves the lab alone."""
     with standing(box):

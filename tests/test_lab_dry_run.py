@@ -81,7 +81,7 @@ def paste(box: Box, text: str) -> Completed:
     return box.run("sh", "-e", input=text, env=USERS)
 
 
-@pytest.mark.quick_in("root", "userns")
+@pytest.mark.quick_in("userns")
 def test_pasted_dry_runs_make_the_same_network_and_take_it_away(box: Box) -> None:
     """From a machine without vnet, for all of the figure; and back."""
     with same_host(box) as before:

@@ -42,7 +42,7 @@ def run(box: Box, env: dict[str, str], *options: str, check: bool = True) -> Com
     return box.run("python3", "-m", "pytest", "-q", *options, env=env, check=check, timeout_s=240)
 
 
-@pytest.mark.quick_in("root", "userns")
+@pytest.mark.quick_in("root")
 def test_the_cases(box: Box) -> None:
     """With the way `userns` all of them, two at a time; no lab is left, and then the machine is as it was."""
     with same_host(box):
