@@ -23,12 +23,14 @@ need = missing=(); for each in $(1); do \
 pip = $(BIN)/pip install -q --disable-pip-version-check $$($(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]$(1))')
 
-.PHONY: help up down test test-long check fmt shell faults bench bench-docs tools test-tools bench-tools
+.PHONY: help setup up down test test-long check fmt shell faults bench bench-docs tools test-tools bench-tools
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-up: tools .venv/.run  ## install what is missing, bring the example lab up, show it
+setup: tools .venv/.run  ## install what is missing
+
+up: setup  ## install what is missing, bring the example lab up, show it
 	bin/vnet-up -f settings.example.toml
 	bin/vnet-status
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Box
 from lab_world import SHOP, same_host, standing
+from machine import Machine
 from snapshot import assert_same
 from terminal import Terminal
 
@@ -159,3 +160,17 @@ def test_installed_by_pip(box: Box) -> None:
     box.run("python", "-m", "pytest", "--vnet-required", "-p", "no:cacheprovider", env=env)
     box.run(f"/home/{box.user}/env/bin/vnet-down", "--all", "--gateway")
     assert_same(before, box.machine)
+
+
+def test_without_its_packages(machine: Machine) -> None:
+    """A checkout that was never set up, and a Python without the packages: a verb says which one it misses, and how to get it."""
+    machine.run(
+        "sh",
+        "-ec",
+        "mkdir /root/bare; cp -r /opt/vnet/bin /opt/vnet/vnet /root/bare; echo '[guests.a]' >/root/vnet.toml",
+    )
+    for verb in ("up", "run", "doctor"):
+        done = machine.run("python3", "-S", f"/root/bare/bin/vnet-{verb}", cwd="/root", check=False)
+        said = done.stderr + done.stdout
+        assert ("Traceback" in said, done.returncode) == (False, 1), (verb, said)
+        assert ("toml" in said, "make setup" in said or "pip install" in said) == (True, True), (verb, said)

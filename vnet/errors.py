@@ -76,8 +76,7 @@ def untrusted(path: str, owner: int, found: os.stat_result) -> str:
 def words(error: Exception) -> str:
     """Say in one sentence what an error is, those of Python's own among them."""
     if isinstance(error, ModuleNotFoundError):
-        return (f"this Python has no package {error.name}: 'make tools .venv/.run' in vnet's checkout installs what it needs, "
-                f"or start vnet by a Python that has it")  # fmt: skip
+        return f"this Python has no package {error.name}: 'make setup' in vnet's checkout installs what it needs"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'the kernel'}: {error.strerror}"
     return str(error)

@@ -21,7 +21,8 @@ options:
   -h, --help     show this help message and exit
   -f FILE        the project's settings; default: vnet.toml here or above
   -n LAB         the lab's name; default: VNET_LAB, or the lab of the project here
-  -q, --debug    taken, as by all of vnet's commands; there is nothing to say
+  -q             taken, as by all of vnet's commands; there is nothing to say
+  --debug        show a traceback with an error
   -v             show the command before it runs
   --version      show program's version number and exit
   --root         be root in the lab: may change its links, routes and rules

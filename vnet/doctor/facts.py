@@ -89,8 +89,8 @@ def look(uid: int, *, file: str | None, lab: str | None) -> Facts:
     wanted, mistakes = (None, ()) if lacking else _settings(file, lab)
     context, untrusted = _context(uid)
     way: Way = context.rights.way if context else way_of_caller(uid)
-    sudo = _sudo()
-    as_root = _as_root(way, sudo)
+    sudo, seen = _sudo_and_seen()
+    as_root = _as_root(way, seen)
     tools = {name: _there(name) for name in TOOLS}
     routes = _routes(uid) if tools["ip"] else ()
     return Facts(
@@ -136,27 +136,28 @@ def _context(uid: int) -> tuple[Context | None, tuple[str, ...]]:
         return None, (str(error),)
 
 
-def _sudo() -> Sudo:
-    """Find out whether sudo is there, and whether it asks for a password."""
+def _sudo_and_seen() -> tuple[Sudo, dict[str, Any]]:
+    """Find out whether sudo is there, and whether it asks for a password: by what is to be looked at by it, which this gives."""
     if not _there("sudo"):
-        return "missing"
+        return "missing", {}
     if "NoNewPrivs:\t1" in read("/proc/self/status"):  # prctl(2)
-        return "blocked"
+        return "blocked", {}
+    if os.geteuid() == 0:
+        return "free", {}
+    argv = [word for word in sudo_argv()[1:] if word != "-n"]
     try:
-        capture(("sudo", "-n", "true"))
-    except CommandError:
-        return "password"
-    return "free"
+        return "free", json.loads(capture(("sudo", "-n", *argv, "doctor")))
+    except (CommandError, ValueError):
+        return "password", {}
 
 
-def _as_root(way: Way, sudo: Sudo) -> dict[str, Any]:
-    """Look at what only root may see, where that takes no password; features are tried in the caller's own way."""
+def _as_root(way: Way, seen: dict[str, Any]) -> dict[str, Any]:
+    """Give what only root may see, as far as that took no password; features are tried in the caller's own way."""
     none: dict[str, Any] = {"features": None, "rules": None, "chains": None}
     if os.geteuid() == 0:
         return {"features": tries.features(userns=False), "rules": tries.rules(), "chains": base_chains()}
-    found = json.loads(capture(("sudo", *sudo_argv()[1:], "doctor"), may_fail=True) or "{}") if sudo == "free" else {}
     own = {"features": tries.features(userns=True)} if way == "userns" else {}
-    return {**none, **found, **own}
+    return {**none, **seen, **own}
 
 
 def _backend() -> str:

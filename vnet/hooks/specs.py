@@ -141,7 +141,8 @@ def vnet_after_gateway_down(gateway: Gateway) -> None:
 def vnet_failed(step: str, error: BaseException) -> None:
     """Run when a step failed, before what was half made is taken back.
 
-    `step` names it, `error` is what went wrong. Everything is as the failure left it: the place to look around.
+    `step` names it: `gateway up`, `bridge up`, `guests up` or `partition`; `error` is what went wrong. Everything is as the
+    failure left it: the place to look around.
     An exception is reported beside the error; the undoing goes on.
     """
 
@@ -149,14 +150,3 @@ def vnet_failed(step: str, error: BaseException) -> None:
 def specs() -> dict[str, Callable[..., None]]:
     """Give all specs by name, in the order in which a lab meets them."""
     return {name: value for name, value in globals().items() if name.startswith("vnet_")}
-
-
-def markdown() -> str:
-    """Write the specs as `docs/hooks.md` has them: a heading and the docstring for each."""
-    import inspect
-
-    sections = []
-    for name, spec in specs().items():
-        arguments = ", ".join(inspect.signature(spec).parameters)
-        sections.append(f"### `{name}({arguments})`\n\n{inspect.getdoc(spec)}\n")
-    return "\n".join(sections)

@@ -1,7 +1,7 @@
 """What is there now: asked of the kernel, compared with what a lab should be.
 
-A worker calls these, in the namespaces where it has the rights; `closed` and the host's `address` the caller, too. Everything
-looks and nothing changes.
+A worker calls these, in the namespaces where it has the rights; `closed`, `forwards`, `inodes` and the host's `address` the
+caller, too. Everything looks and nothing changes, but for `end`.
 """
 
 from __future__ import annotations

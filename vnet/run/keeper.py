@@ -59,7 +59,7 @@ class Keeper:
         self.pid, self.channel, self.starts = pid, channel, 0
 
     def start(self, request: dict[str, Any], output: int) -> None:
-        """Start something in a node; see `_Child` for what a request holds."""
+        """Start something in a node; see `vnet.run.child.Child` for what a request holds."""
         file = os.memfd_create("request")
         try:
             os.write(file, json.dumps(request).encode())
