@@ -9,7 +9,7 @@ in it once, with the guests' own addresses; one that a cut drops is in it too, a
 
 VNET_CAPTURE_FILE: another file. VNET_CAPTURE_FILTER: what to record, as in pcap-filter(7): `tcp port 8000`.
 
-It needs libpcap, which tcpdump is made of, and not tcpdump itself (see vnet/kernel/recorder.py, the recorder).
+It needs libpcap, which tcpdump is made of, and not tcpdump itself (see vnet/kernel/pcap.py, the recorder).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vnet
-from vnet.kernel import recorder
+from vnet.kernel import pcap
 
 if TYPE_CHECKING:
     from vnet.api import Lab
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: The bridge's own link: in promiscuous mode it sees what passes from port to port as well.
 INTERFACE = "bridge"
 #: The program that records.
-RECORDER = recorder.__file__
+RECORDER = pcap.__file__
 #: Seconds until the recorder listens, or has ended.
 LIMIT_S = 10.0
 #: Recorders that this process started: for the others, vnet-down is a stranger.

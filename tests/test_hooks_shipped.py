@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from vnet import api
 from vnet.hooks import Hooks
-from vnet.kernel import recorder
+from vnet.kernel import pcap
 
 REPO = Path(__file__).resolve().parent.parent
 NGINX, FLASK = LAB.guests
@@ -243,7 +243,7 @@ def test_the_recorder_records(tmp_path: Path) -> None:
     script = f"""if True:
         import socket, subprocess, sys
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        argv = [sys.executable, "-I", {recorder.__file__!r}, "lo", "udp port 9"]
+        argv = [sys.executable, "-I", {pcap.__file__!r}, "lo", "udp port 9"]
         file = open({str(tmp_path / "lo.pcap")!r}, "wb")
         with file, subprocess.Popen(argv, stdout=file, stderr=-1) as process:
             said = process.stderr.readline()

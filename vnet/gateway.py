@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vnet.command import Command, Script, Stages, Write
 from vnet.kernel.marks import PINS, pin, pins_folder
-from vnet.model import Gateway, Port
+from vnet.model import GATEWAY_LINK, Gateway, Port
 from vnet.tools import ip, iptables, mount
 
 #: No IPv6 in a namespace that only passes IPv4 on: no router advertisement of a guest is heard there.
@@ -48,7 +48,7 @@ class GatewayStep(NamedTuple):
     def _inside(self) -> Script:
         """Make the gateway a router."""
         gateway = self.gateway
-        netns, dev = gateway.netns, "vnet_guest"
+        netns, dev = gateway.netns, GATEWAY_LINK
         return (
             *(Write(key, "1", netns, optional=True) for key in NO_IPV6),
             ip.link_up("lo", netns=netns),
@@ -70,14 +70,14 @@ class GatewayStep(NamedTuple):
             *self._from_host("INPUT", "", iptables.ANSWERS),
             *self._from_host("INPUT", "", "-j DROP"),
             f"-A FORWARD {iptables.ANSWERS}",
-            f"-A FORWARD -s {self.gateway.bridges} -o vnet_guest -j ACCEPT",
+            f"-A FORWARD -s {self.gateway.bridges} -o {GATEWAY_LINK} -j ACCEPT",
             f"-A FORWARD {iptables.FORWARDED}",
         )
         return iptables.table("filter", ("INPUT ACCEPT", "FORWARD DROP", "OUTPUT ACCEPT"), rules)
 
     def _from_host(self, chain: str, source: str, target: str) -> tuple[str, ...]:
         """Write a rule for what comes by the link to the host; whoever keeps vnet from the host's firewall opens it himself."""
-        return (f"-A {chain} {source}-i vnet_guest {target}",) if self.gateway.iptables else ()
+        return (f"-A {chain} {source}-i {GATEWAY_LINK} {target}",) if self.gateway.iptables else ()
 
     def _nat(self) -> str:
         """Labs go out with the gateway's address, to each other's forwarded ports as well."""
@@ -86,7 +86,7 @@ class GatewayStep(NamedTuple):
             *self._from_host("PREROUTING", f"! -s {gateway.host_ip}/32 ", "-j RETURN"),
             f"-A PREROUTING -d {gateway.ip}/32 -j FORWARDS",
             f"-A OUTPUT -d {gateway.ip}/32 -j FORWARDS",
-            "-A POSTROUTING -o vnet_guest -j MASQUERADE",
+            f"-A POSTROUTING -o {GATEWAY_LINK} -j MASQUERADE",
             f"-A POSTROUTING -s {gateway.bridges} -m conntrack --ctstate DNAT -j MASQUERADE",
         )
         chains = ("PREROUTING ACCEPT", "INPUT ACCEPT", "OUTPUT ACCEPT", "POSTROUTING ACCEPT", "FORWARDS -")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vnet.bridge import DEVICE, BridgeStep
 from vnet.command import Command, Script, Stages, Write
-from vnet.model import Guest, Lab, mac_of
+from vnet.model import GUEST_LINK, Guest, Lab, mac_of
 from vnet.tools import ip
 
 #: Marks the ports that are deleted in one step; a number that nobody else would think of ("vnet").
@@ -52,7 +52,7 @@ class GuestsStep(NamedTuple):
         """
         lab = self.lab
         if not self.namespaces:
-            return ((tuple(ip.link_del("eth0", netns=lab.guest_netns(each)) for each in self.guests),),)
+            return ((tuple(ip.link_del(GUEST_LINK, netns=lab.guest_netns(each)) for each in self.guests),),)
         marked = (ip.link_group(lab.port(each), PORTS, netns=lab.netns) for each in self.guests)
         unknown = (ip.neighbour_del(each.ip, DEVICE, netns=lab.netns) for each in self.guests)
         links = (*marked, ip.group_del(PORTS, netns=lab.netns), *unknown) if self.links else ()
@@ -67,7 +67,7 @@ class GuestsStep(NamedTuple):
     def _link(self, guest: Guest) -> Command:
         """Make a guest's link, its near end beside the bridge."""
         lab = self.lab
-        return ip.veth_add(lab.port(guest), "eth0", netns=lab.netns, peer_netns=lab.guest_netns(guest), mtu=lab.mtu,
+        return ip.veth_add(lab.port(guest), GUEST_LINK, netns=lab.netns, peer_netns=lab.guest_netns(guest), mtu=lab.mtu,
                            peer_mac=mac_of(guest.ip))  # fmt: skip
 
     def _port(self, guest: Guest) -> Command:
@@ -92,11 +92,11 @@ class GuestsStep(NamedTuple):
             Write("net/ipv4/ip_unprivileged_port_start", "0", netns),
             Write("net/ipv4/ping_group_range", some, netns),
             Write("net/ipv4/ping_group_range", all_, netns, optional=True),
-            Write("net/ipv6/conf/eth0/accept_dad", "0", netns, optional=True),
+            Write(f"net/ipv6/conf/{GUEST_LINK}/accept_dad", "0", netns, optional=True),
             ip.link_up("lo", netns=netns),
-            ip.link_set("eth0", netns=netns, mtu=lab.mtu),
-            ip.address_replace(IPv4Interface(f"{guest.ip}/{lab.network.prefixlen}"), "eth0", netns=netns),
-            ip.neighbour_replace(lab.bridge_ip, lab.bridge_mac, "eth0", netns=netns),
+            ip.link_set(GUEST_LINK, netns=netns, mtu=lab.mtu),
+            ip.address_replace(IPv4Interface(f"{guest.ip}/{lab.network.prefixlen}"), GUEST_LINK, netns=netns),
+            ip.neighbour_replace(lab.bridge_ip, lab.bridge_mac, GUEST_LINK, netns=netns),
             ip.route_replace(lab.bridge_ip, netns=netns),
         )
 

@@ -20,7 +20,7 @@ from vnet.kernel.marks import (
     pins_folder,
     state_folder,
 )
-from vnet.model import Gateway
+from vnet.model import GATEWAY_LINK, Gateway
 from vnet.tools import ip, iptables, mount
 
 #: The port that the packets come from which tell whether the host's rules still stand (RFC 862); see `observe.echo`.
@@ -163,7 +163,7 @@ class HostStep(NamedTuple):
         gateway = self.gateway
         peer = f"{pins_folder(gateway.uid)}/gateway" if gateway.way == "userns" else gateway.netns
         return (
-            ip.veth_add(gateway.interface, "vnet_guest", netns="", peer_netns=peer, mtu=gateway.mtu,
+            ip.veth_add(gateway.interface, GATEWAY_LINK, netns="", peer_netns=peer, mtu=gateway.mtu,
                         mac=gateway.host_mac, peer_mac=gateway.mac, up=False),
             *self._settings(),
         )  # fmt: skip

@@ -154,9 +154,9 @@ class Lab(api.Lab):
     @contextmanager
     def capture(self, file: str | os.PathLike[str], words: str = "") -> Iterator[None]:
         """Record what arrives at the bridge into a pcap file meanwhile; `words` choose, as in pcap-filter(7)."""
-        from vnet.kernel import recorder
+        from vnet.kernel import pcap
 
-        argv = (sys.executable, "-I", "-S", recorder.__file__, "bridge", words)
+        argv = (sys.executable, "-I", "-S", pcap.__file__, "bridge", words)
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
         with open(file, "wb") as packets:
             process = self.bridge.popen(argv, root=True, stdout=packets, **pipes)

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 
 Way = Literal["root", "userns", "sudo"]
 Protocol = Literal["tcp", "udp"]
+#: What a gateway's link to the host, and a guest's to its bridge, are called in there.
+GATEWAY_LINK, GUEST_LINK = "vnet_guest", "eth0"
 #: The smallest and the largest MTU.
 MTU = (576, 65535)
 

@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal, TypeVar
 
 from vnet.config.words import Wrong, not_a, show
-from vnet.model import Port, Protocol
+from vnet.model import GATEWAY_LINK, GUEST_LINK, Port, Protocol
 
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 DIGITS = frozenset("0123456789")
 ALNUM = LETTERS | DIGITS
 NODES = ("bridge", "gateway", "host", "localhost")
-INTERFACES = ("lo", "all", "default", "uplink", "bridge", "vnet_guest", "eth0")
+INTERFACES = ("lo", "all", "default", "uplink", "bridge", GATEWAY_LINK, GUEST_LINK)
 UNFIT = (
     ("0.0.0.0/8", "unspecified"),
     ("127.0.0.0/8", "loopback"),

@@ -59,12 +59,15 @@ def base_chains() -> list[dict[str, Any]]:
 
 
 def _kept() -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Read what was kept; None where vnet has not turned forwarding on."""
+    """Read what was kept: two lines, or somebody was killed at it; None where vnet has not turned forwarding on."""
     try:
         with open(FORWARDING_MARK, encoding="ascii", errors="replace") as file:
-            links, _, chains = file.read().partition("\n")
+            text = file.read()
     except (FileNotFoundError, PermissionError):
         return None
+    if text.count("\n") != 2:
+        return None
+    links, chains, _ = text.split("\n")
     return tuple(filter(NAME.fullmatch, links.split())), tuple(filter(CHAIN.fullmatch, chains.split()))
 
 

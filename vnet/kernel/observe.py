@@ -26,7 +26,7 @@ from vnet.kernel import forwarding, namespace, processes
 from vnet.kernel.link import IFF_UP, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, asked
 from vnet.kernel.marks import CLOSED_MARK, pin, pins
 from vnet.kernel.runner import capture
-from vnet.model import Gateway, Lab
+from vnet.model import GATEWAY_LINK, Gateway, Lab
 
 #: Seconds between two tries to reach who has not answered, and until the host's rules count as gone.
 AGAIN_S, ECHO_S = 0.05, 1.0
@@ -100,7 +100,7 @@ def gateway(gateway: dict[str, Any]) -> bool:
     if not namespace.is_pin(pin(wanted.netns)):
         return False
     return (
-        address("vnet_guest", wanted.netns) == f"{wanted.ip}/30"
+        address(GATEWAY_LINK, wanted.netns) == f"{wanted.ip}/30"
         and forwards(wanted.netns)
         and _leads_out(wanted.netns, wanted.ip)
         and _rules_stand(GatewayStep(wanted, new=False).up(), wanted.netns)

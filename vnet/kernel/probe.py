@@ -20,7 +20,7 @@ from vnet.codec import decode_again
 from vnet.kernel import namespace
 from vnet.kernel.link import hardware_address
 from vnet.kernel.marks import pin
-from vnet.model import Guest, Lab
+from vnet.model import GUEST_LINK, Guest, Lab
 
 #: How often a packet is sent that has not arrived, and the seconds between two times.
 TRIES, AGAIN_S = 5, 0.1
@@ -142,7 +142,7 @@ def _open(stack: ExitStack, lab: Lab, guest: Guest, *, frames: bool) -> End | No
         ear.setblocking(False)
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         ear.bind((str(guest.ip), 0))
-        mac = hardware_address(ear, "eth0")
+        mac = hardware_address(ear, GUEST_LINK)
     except OSError:
         return None
     return End(guest.ip.packed, mac, ear.getsockname()[1], ear, link)
@@ -167,7 +167,7 @@ def _send(source: End, to: End, data: bytes) -> None:
     udp = struct.pack("!HHHH", source.port, to.port, 8 + len(data), 0) + data  # 0: no checksum (RFC 768)
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0, source.ip, to.ip)
     head = head[:10] + _checksum(head) + head[12:]
-    source.link.sendto(head + udp, ("eth0", ETH_P_IP, 0, 0, to.mac))
+    source.link.sendto(head + udp, (GUEST_LINK, ETH_P_IP, 0, 0, to.mac))
 
 
 def _read_datagram(packet: bytes, token: bytes) -> Pair | None:
