@@ -12,6 +12,7 @@ from conftest import Box
 from lab_world import standing
 
 from vnet.cli import VERBS
+from vnet.cli.exec_help import TEXT
 from vnet.cuts.cut import KINDS
 from vnet.exec import Call
 from vnet.share import files, grammar
@@ -142,3 +143,16 @@ def test_man_shows_a_page() -> None:
     assert [line for line in done.stdout.splitlines() if line in parts] == list(parts)
     for text in ("--mode stop-on-failure|wait-all-successful", "vnet-run --exclude flask", "each guest's `command`"):
         assert text in done.stdout
+
+
+def test_vnet_execs_own_help_says_what_the_pages_say() -> None:
+    """It is written by hand, as vnet-exec has no parser; only what it takes and does not heed is worded otherwise."""
+    (verb,) = (each for each in grammar.verbs() if each.name == "exec")
+    said = " ".join(TEXT.split())
+    texts = [
+        each.help
+        for each in (*verb.options, *verb.words)
+        if not {"-q", "-v", "--version"} & {*getattr(each, "names", ())}
+    ]
+    assert len(texts) > 5
+    assert [text for text in texts if " ".join(text.split()) not in said] == []

@@ -159,7 +159,9 @@ def parser(verb: str, module: Any) -> argparse.ArgumentParser:
     made.add_argument(
         "-f", metavar="FILE", dest="file", help="the project's settings; default: vnet.toml here or above"
     )
-    made.add_argument("-n", metavar="LAB", dest="lab", help="the lab's name; default: what the settings say")
+    made.add_argument(
+        "-n", metavar="LAB", dest="lab", help="the lab's name; default: VNET_LAB, or that of the project here"
+    )
     made.add_argument("-q", action="store_true", dest="quiet", help="say nothing but errors")
     made.add_argument("-v", action="store_true", dest="verbose", help="show each command before it runs")
     made.add_argument("--debug", action="store_true", help="show a traceback with an error")

@@ -20,7 +20,7 @@ positional arguments:
 options:
   -h, --help     show this help message and exit
   -f FILE        the project's settings; default: vnet.toml here or above
-  -n LAB         the lab's name; default: VNET_LAB, or the lab of the project here
+  -n LAB         the lab's name; default: VNET_LAB, or that of the project here
   -q             taken, as by all of vnet's commands; there is nothing to say
   --debug        show a traceback with an error
   -v             show the command before it runs

@@ -58,7 +58,9 @@ class Exec:
             "--root", action="store_true", help="be root in the lab: may change its links, routes and rules"
         )
         made.add_argument("node", metavar="NODE", help="a guest, or bridge, or gateway")
-        made.add_argument("command", metavar="COMMAND", nargs="+", help="what to run; words behind it are its own")
+        made.add_argument(
+            "command", metavar="COMMAND", nargs="+", help="what to run, looked up on PATH; words behind it are its own"
+        )
 
 
 class Bare:

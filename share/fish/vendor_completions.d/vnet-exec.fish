@@ -33,7 +33,7 @@ end
 complete -c vnet-exec -f
 complete -c vnet-exec -s h -l help -d 'show this help message and exit'
 complete -c vnet-exec -s f -r -F -d 'the project\'s settings; default: vnet.toml here or above'
-complete -c vnet-exec -s n -x -a '(__vnet_names labs)' -d 'the lab\'s name; default: what the settings say'
+complete -c vnet-exec -s n -x -a '(__vnet_names labs)' -d 'the lab\'s name; default: VNET_LAB, or that of the project here'
 complete -c vnet-exec -s q -d 'say nothing but errors'
 complete -c vnet-exec -s v -d 'show each command before it runs'
 complete -c vnet-exec -l debug -d 'show a traceback with an error'

@@ -33,7 +33,7 @@ end
 complete -c vnet-up -f
 complete -c vnet-up -s h -l help -d 'show this help message and exit'
 complete -c vnet-up -s f -r -F -d 'the project\'s settings; default: vnet.toml here or above'
-complete -c vnet-up -s n -x -a '(__vnet_names labs)' -d 'the lab\'s name; default: what the settings say'
+complete -c vnet-up -s n -x -a '(__vnet_names labs)' -d 'the lab\'s name; default: VNET_LAB, or that of the project here'
 complete -c vnet-up -s q -d 'say nothing but errors'
 complete -c vnet-up -s v -d 'show each command before it runs'
 complete -c vnet-up -l debug -d 'show a traceback with an error'
