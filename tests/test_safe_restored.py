@@ -206,6 +206,8 @@ def test_what_a_restricted_users_commands_gain_by_sudo_in_a_node() -> None:
             done = eve.vnet("exec", *argv, check=False)
             assert (done.returncode, done.stdout) == (1, ""), done
         assert eve.vnet("exec", "laptop", "id", "-u").stdout == "3003\n"
+        done = eve.vnet("exec", "laptop", "vnet-partition", "isolate", "app", check=False)
+        assert (done.returncode, done.stderr.count("\n"), "outside of this node" in done.stderr) == (1, 1, True), done
         eve.vnet("down", "--all", "--gateway")
         eve.machine.run("rm", "/etc/sudoers.d/hosts")
 
