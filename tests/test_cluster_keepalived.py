@@ -89,6 +89,7 @@ def pair(box: Box) -> Pair:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.quick_in("userns")
 def test_the_address_moves_when_its_holder_is_cut_off_and_comes_back(pair: Pair) -> None:
     """A split brain, as it is: both claim, each side reaches its own; healed, one of them gives way."""

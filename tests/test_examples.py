@@ -77,6 +77,7 @@ def test_the_shop_serves_its_page(box: Box) -> None:
         assert labs(box) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_a_flaky_network_is_measured(box: Box) -> None:
     """`make` prints the table that the example's page shows; the nemesis in the bridge does make errors, for each connection."""

@@ -28,7 +28,7 @@ def order(hook: str) -> tuple[str, ...]:
     return ("b.py", "a.py") if hook.endswith("_down") or hook == "vnet_failed" else ("a.py", "b.py")
 
 
-@pytest.mark.quick_in("userns", "sudo")
+@pytest.mark.quick_in("userns")
 def test_every_hook_at_its_moment(box: Box) -> None:
     """From the first vnet-up to the last vnet-down: order, arguments, what is there then, and who runs them."""
     with same_host(box):
@@ -65,6 +65,7 @@ def failures(box: Box) -> list[tuple[str, str]]:
     return [(call["hook"], call["given"].get("step", "")) for call in calls(box) if call["hook"] == "vnet_failed"]
 
 
+@pytest.mark.quick_in("root")
 @pytest.mark.parametrize("box", ["root", "userns"], indirect=True)
 def test_an_exception_on_the_way_up_undoes_the_step(box: Box) -> None:
     """The message names file, hook and lab; the host is as it was; what stood before stands; hooks hear of it first."""

@@ -100,7 +100,7 @@ def test_a_peer_sees_a_guests_own_address(box: Box) -> None:
         end(server, udp)
 
 
-@pytest.mark.quick_in("root", "userns")
+@pytest.mark.quick_in("userns")
 def test_two_labs_never_meet(box: Box) -> None:
     """The same addresses in both; each lab's are its own, and none of the other's can be reached."""
     with standing(box), beside(box):

@@ -31,6 +31,7 @@ def test_after_a_reboot(box: Box) -> None:
         assert_same(before, reborn.machine)
 
 
+@pytest.mark.long
 @pytest.mark.quick_in("userns")
 def test_without_a_tool(box: Box) -> None:
     """vnet-up either does without it or names it, in words that tell what to install; nothing is left of what was begun."""

@@ -163,6 +163,7 @@ def rules(box: Box) -> list[str]:
     return [line for line in saved(box).splitlines() if line.startswith("-A ")]
 
 
+@pytest.mark.long
 def test_a_cut_of_any_size_needs_no_more_processes() -> None:
     """As -v prints them: a cut of 100 guests takes as many as one of 3, and in a user namespace it works."""
     need_root()

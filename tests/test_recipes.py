@@ -144,6 +144,7 @@ def containers(box: Box) -> Iterator[tuple[str, dict[str, str]]]:
         yield commands, env
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("box", ["root"], indirect=True)
 def test_a_podman_container(box: Box) -> None:
     """It cuts from within a container in the guest's network, where the guests' names are known as well."""
@@ -227,6 +228,7 @@ def running(
     assert run.wait(20) == 128 + 15
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_etcd(box: Box) -> None:
     """Three members by vnet-run; the majority takes a write, the minority none."""

@@ -113,6 +113,7 @@ def test_bridge_of_every_number() -> None:
         assert it.grudge == both_ways(left, right)
 
 
+@pytest.mark.long
 def test_majorities_ring_of_every_number() -> None:
     """Each hears a majority, no two the same one, and links go both ways."""
     for count in range(1, MOST + 1):

@@ -77,6 +77,7 @@ def script() -> tuple[str, list[Typed]]:
     return "\n".join(lines) + "\n", commands
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("box", ["userns"], indirect=True)
 def test_the_tutorial(box: Box) -> None:
     """From the first command to the last; and its test fails where the cluster is wrong, as the page says."""
