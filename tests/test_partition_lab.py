@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+import pytest
 from conftest import Box, need_root
 from lab_world import as_root, inside, standing
 from machine import Machine
