@@ -121,11 +121,11 @@ def test_the_loopback_of_a_host_that_routes_it(box: Box) -> None:
     """With route_localnet a packet from the gateway to 127.0.0.1 would be taken; vnet's rule is in front of it."""
     with standing(box, LAB):
         rules = box.machine.run("iptables", "-S").stdout.splitlines()
-        assert rules.index("-A INPUT -i vnet -j VNET-vnet-IN") < len(rules)
+        assert "-A INPUT -i vnet -j VNET-vnet-IN" in rules
         assert "-A VNET-vnet-IN -d 127.0.0.0/8 -j DROP" in rules
         box.machine.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet")
-        ear = box.machine.run("ip", "-br", "link", "show", "dev", "vnet").stdout.split()[2]
-        as_root(box, "gateway", *FORGER, "udp", "vnet_guest", ear, GATEWAY, "127.0.0.1", "7000", MARK)
+        to = mac(box.machine.run("ip", "-br", "link", "show", "dev", "vnet").stdout)
+        as_root(box, "gateway", *FORGER, "udp", "vnet_guest", to, GATEWAY, "127.0.0.1", "7000", MARK)
         counted = box.machine.run("iptables", "-nvxL", "VNET-vnet-IN").stdout.splitlines()[-1].split()
         assert int(counted[0]) == 1, counted
         box.machine.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` has the same; vnet-exec does without
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 
@@ -61,16 +60,6 @@ def hint(word: str, known: Iterable[str]) -> str:
     """Ask after a near miss, where there is one."""
     found = near(word, known)
     return f" (did you mean {found}?)" if found else ""
-
-
-def untrusted(path: str, owner: int, found: os.stat_result) -> str:
-    """Say why a folder of records is not believed; `found` is what lstat(2) says of it."""
-    if found.st_mode & 0o170000 == 0o040000 and found.st_uid == owner:
-        return (
-            f"{path}: others can write this folder (mode {found.st_mode & 0o7777:04o}), so it is not trusted; chmod it to "
-            "0755 at most if nobody has meddled with it, else move it away as root"
-        )
-    return f"{path}: not a folder of uid {owner}, so it is not trusted; move it away as root"
 
 
 def words(error: Exception) -> str:

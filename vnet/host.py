@@ -204,9 +204,7 @@ class HostStep(NamedTuple):
         """At the top of the chain that other tools use too: an accept in another one would not override theirs."""
         name, chain = self.gateway.interface, self._chain
         bridged = (f"-A {CLOSED} -m physdev --physdev-is-bridged -j RETURN",) if self.bridged else ()
-        open_links = (
-            f"-A {CLOSED} -i {name} -j RETURN" for name in self.forwarding if name not in ("redirects", "default")
-        )
+        open_links = (f"-A {CLOSED} -i {link} -j RETURN" for link in self.forwarding if link not in ("all", "default"))
         closed = (*bridged, *open_links, f"-A {CLOSED} -j DROP", f"-A FORWARD -j {CLOSED}") if self.closes else ()
         rules = (
             f"-A {chain} -i {name} -o {name} -p tcp -j REJECT --reject-with tcp-reset",
@@ -262,8 +260,8 @@ class HostStep(NamedTuple):
 
     def _forwarding(self) -> Script:
         """Put back what the switch has changed besides; links may be gone."""
-        links = (name for name in self.forwarding if name != "redirects")
-        redirects = "1" if "redirects" in self.forwarding else "0"
+        links = (name for name in self.forwarding if name != "all")
+        redirects = "1" if "all" in self.forwarding else "0"
         return (
             Write("net/ipv4/conf/all/accept_redirects", redirects),
             *(Write(f"net/ipv4/conf/{name}/forwarding", "1", optional=True) for name in links),

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-from vnet.errors import NotUpError, UsageError, VnetError, hint, untrusted
+from vnet.errors import NotUpError, UsageError, VnetError, hint
+from vnet.kernel.marks import distrust
 from vnet.project import absolute, find_project
+
+DAMAGED = "{}/nodes: not as vnet wrote it; vnet-up writes it anew"
 
 
 class Node:
@@ -35,8 +38,8 @@ def _check(folder: str) -> None:
     except OSError:
         return
     owner = int(os.path.basename(folder))
-    if found.st_mode & 0o170022 != 0o040000 or found.st_uid not in (os.geteuid(), owner, 65534):
-        raise VnetError(untrusted(folder, owner, found))
+    if why := distrust(folder, found, owner, os.geteuid(), 65534):
+        raise VnetError(why)
 
 
 def node_of(folder: str, lab: str, name: str) -> Node:
@@ -55,7 +58,20 @@ def read_nodes(folder: str) -> tuple[str, int, int, str, dict[str, tuple[str, st
     except (FileNotFoundError, NotADirectoryError):
         raise NotUpError(f"the lab {os.path.basename(folder)} is not up; vnet-up brings it up") from None
     except ValueError:
-        raise VnetError(f"{folder}/nodes: not as vnet wrote it; vnet-up writes it anew") from None
+        raise VnetError(DAMAGED.format(folder)) from None
+
+
+def _file_of(folder: str) -> str | None:
+    """Read a lab's file alone: all labs are asked for theirs, and may have hundreds of nodes; None for one that has just gone."""
+    try:
+        with open(f"{folder}/nodes", encoding="utf-8") as file:
+            file.readline()
+            project = file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not project.endswith("\n"):
+        raise VnetError(DAMAGED.format(folder))
+    return project[:-1]
 
 
 def caller() -> int:
@@ -84,7 +100,7 @@ def find_lab(call_lab: str, call_file: str, folder: str) -> str:
     cwd = os.getcwd()
     path = call_file or os.environ.get("VNET_FILE") or find_project(cwd)
     wanted = absolute(cwd, path) if path else ""
-    found = [lab for lab in labs(folder) if read_nodes(f"{folder}/labs/{lab}")[3] == wanted]
+    found = [lab for lab in labs(folder) if _file_of(f"{folder}/labs/{lab}") == wanted]
     if not wanted:
         found = [lab for lab in found if lab == os.path.basename(cwd)]
     if len(found) > 1:

@@ -28,7 +28,7 @@ class Process(subprocess.Popen[Any]):
 
     def send_signal(self, sig: int) -> None:
         """Signal the command."""
-        if _name(self.pid) == "sudo" and self.poll() is None:
+        if processes.name(self.pid) == "sudo" and self.poll() is None:
             self._signal_below(sig)
         else:
             super().send_signal(sig)
@@ -37,7 +37,7 @@ class Process(subprocess.Popen[Any]):
         """Signal the first process below sudo that is not sudo; wait until there is one."""
         deadline = time.monotonic() + START_S
         while self.poll() is None and time.monotonic() < deadline:
-            found = next((pid for pid in processes.below(self.pid) if _name(pid) not in ("sudo", "")), None)
+            found = next((pid for pid in processes.below(self.pid) if processes.name(pid) not in ("sudo", "")), None)
             if found is not None:
                 self._signal_one(found, sig)
                 return
@@ -63,12 +63,3 @@ def run(process: Process, text: Any, timeout_s: float | None) -> subprocess.Comp
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def _name(pid: int) -> str:
-    """Tell the name of a process; empty where it is gone."""
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -26,7 +26,7 @@ from vnet.kernel.runner import capture
 from vnet.model import Way
 from vnet.nodes import caller
 from vnet.workers.rights import way_of_caller
-from vnet.workers.sudo import sudo_argv
+from vnet.workers.sudo import blocked, sudo_argv
 
 #: Each tool, and the Debian package that brings it.
 TOOLS = {
@@ -140,13 +140,12 @@ def _sudo_and_seen() -> tuple[Sudo, dict[str, Any]]:
     """Find out whether sudo is there, and whether it asks for a password: by what is to be looked at by it, which this gives."""
     if not _there("sudo"):
         return "missing", {}
-    if "NoNewPrivs:\t1" in read("/proc/self/status"):  # prctl(2)
+    if blocked():
         return "blocked", {}
     if os.geteuid() == 0:
         return "free", {}
-    argv = [word for word in sudo_argv()[1:] if word != "-n"]
     try:
-        return "free", json.loads(capture(("sudo", "-n", *argv, "doctor")))
+        return "free", json.loads(capture(("sudo", *sudo_argv(asks=False)[1:], "doctor")))
     except (CommandError, ValueError):
         return "password", {}
 

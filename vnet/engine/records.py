@@ -24,8 +24,8 @@ from typing import Any
 from vnet.codec import decode
 from vnet.engine.claims import Claims
 from vnet.engine.record import SCHEMA, GatewayRecord, LabRecord, boot_id, remains, text_of
-from vnet.errors import NotUpError, VnetError, untrusted
-from vnet.kernel.marks import RUN, link_holders, state_folder
+from vnet.errors import NotUpError, VnetError
+from vnet.kernel.marks import RUN, distrust, link_holders, state_folder
 
 #: The gateway's record, and what vnet-exec reads to go there; the record is the last to go.
 GATEWAY_FILES = ("nodes", "hosts", "resolv.conf", "gateway.json")
@@ -103,8 +103,8 @@ class Records:
                 return False
             if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 != owner and not found.st_mode & mode:
                 return False
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner, 65534) or found.st_mode & mode:
-                raise VnetError(untrusted(path, owner, found))
+            if why := distrust(path, found, owner, 65534, mask=mode):
+                raise VnetError(why)
         return True
 
     def gateway(self) -> GatewayRecord | None:

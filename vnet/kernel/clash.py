@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from vnet.errors import UsageError, VnetError, untrusted
-from vnet.kernel.marks import PINS, is_named_after, link_holders, pins
+from vnet.errors import UsageError, VnetError
+from vnet.kernel.marks import PINS, distrust, is_named_after, link_holders, pins
 from vnet.kernel.path import tool
 from vnet.kernel.runner import capture
 from vnet.model import Gateway
@@ -47,8 +47,8 @@ def _check_pins() -> None:
         found = os.lstat(PINS)
     except FileNotFoundError:
         return
-    if found.st_mode & 0o170022 != 0o040000 or found.st_uid:
-        raise VnetError(untrusted(PINS, 0, found))
+    if why := distrust(PINS, found, 0):
+        raise VnetError(why)
 
 
 def _held(gateway: Gateway, uid: int, links: dict[str, dict[str, Any]]) -> str:

@@ -29,7 +29,7 @@ _CONF = "/proc/sys/net/ipv4/conf"
 def before() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell what was there before any vnet: links that forwarded, `default` among them, and chains as `chains_now` has them.
 
-    `redirects` stands first where ICMP redirects were accepted.
+    `all`, which no link is called, stands first where ICMP redirects were accepted.
     """
     kept = _kept()
     return (_links_now(), chains_now()) if kept is None else kept
@@ -75,7 +75,7 @@ def _links_now() -> tuple[str, ...]:
     """Name the links that forward now."""
     names = sorted(set(os.listdir(_CONF)) - {"all"}) if os.path.isdir(_CONF) else []
     found = tuple(name for name in names if NAME.fullmatch(name) and _is_set(f"{name}/forwarding"))
-    return (*(("redirects",) if _is_set("all/accept_redirects") else ()), *found)
+    return (*(("all",) if _is_set("all/accept_redirects") else ()), *found)
 
 
 def _is_set(key: str) -> bool:

@@ -85,3 +85,19 @@ def pins_stand(gateway: Gateway) -> bool:
 def user_pins(uid: int) -> set[str]:
     """Name those of a `userns` caller's namespaces that are pinned; those `OUTSIDE` are not seen from inside a lab."""
     return {name for name in USER_PINS if namespace.is_pin(f"{pins_folder(uid)}/{name}")}
+
+
+def distrust(path: str, found: os.stat_result, owner: int, *others: int, mask: int = 0o022) -> str:
+    """Say why a folder is not believed; nothing where it is a real one of its owner's, or of `others`, that nobody else can write.
+
+    `found`: what lstat(2) says of it. `mask`: the rights that nobody else may have to it.
+    """
+    real = found.st_mode & 0o170000 == 0o040000
+    if real and found.st_uid in (owner, *others) and not found.st_mode & mask:
+        return ""
+    if real and found.st_uid == owner:
+        return (
+            f"{path}: others can write this folder (mode {found.st_mode & 0o7777:04o}), so it is not trusted; chmod it to "
+            "0755 at most if nobody has meddled with it, else move it away as root"
+        )
+    return f"{path}: not a folder of uid {owner}, so it is not trusted; move it away as root"

@@ -22,13 +22,13 @@ def by_namespace(inodes: frozenset[int]) -> dict[int, list[int]]:
     return found
 
 
-def _comm(pid: int) -> str:
-    """Name what a process runs (proc(5))."""
+def name(pid: int) -> str:
+    """Tell the name of a process (proc(5)); empty where it is gone."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
-        return "?"
+        return ""
 
 
 def _namespace_of(pid: str) -> int:
@@ -49,7 +49,7 @@ def end(inodes: Iterable[int], own: frozenset[int] = frozenset()) -> list[str]:
         left = _signal_until_gone(frozenset(inodes), number, limit_s, own | {os.getpid()})
         if not left:
             break
-    return [f"process {pid} ({_comm(pid)}) did not end within {KILL_S:.0f} s of SIGKILL: it hangs in the kernel; "
+    return [f"process {pid} ({name(pid) or '?'}) did not end within {KILL_S:.0f} s of SIGKILL: it hangs in the kernel; "
             "once it is gone, vnet-down again" for pid in left]  # fmt: skip
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from typing import Any
 
 from vnet.codec import decode, decode_again
 from vnet.cuts.step import CutStep
-from vnet.errors import CommandError, untrusted
+from vnet.errors import CommandError
 from vnet.host import BRIDGE_FILTER, HostStep, StateStep
 from vnet.kernel import clash, forwarding, observe, tables
 from vnet.kernel.link import hardware_address
@@ -23,6 +22,7 @@ from vnet.kernel.marks import (
     PINS,
     PINS_MARK,
     RUN,
+    distrust,
     is_named_after,
     link_holders,
     link_mark,
@@ -161,9 +161,8 @@ def _check_folder(path: str, owner: int, *others: int) -> None:
         found = os.lstat(path)
     except FileNotFoundError:
         return
-    bad = untrusted(path, owner, found)
-    good = stat.S_ISDIR(found.st_mode) and found.st_uid in (owner, *others) and not found.st_mode & 0o022
-    _refuse(not good, bad)
+    why = distrust(path, found, owner, *others)
+    _refuse(bool(why), why)
 
 
 def _hardware_address(interface: str) -> str:

@@ -26,18 +26,23 @@ def sudo() -> str:
         raise VnetError(
             "the gateway is made, mended and taken away by root: run this as root, or install sudo"
         ) from None
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        if "NoNewPrivs:\t1" in file.read():  # prctl(2)
-            raise VnetError(
-                "sudo can't be used here, as nothing may gain rights (no_new_privs): call it outside of this node or container"
-            )
+    if blocked():
+        raise VnetError(
+            "sudo can't be used here, as nothing may gain rights (no_new_privs): call it outside of this node or container"
+        )
     return found
 
 
-def sudo_argv(*options: str) -> list[str]:
-    """Start the part that runs under sudo; where nobody could type a password sudo fails at once, and asks for none."""
+def blocked() -> bool:
+    """Tell whether nothing that is started here can gain rights (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        return "NoNewPrivs:\t1" in file.read()
+
+
+def sudo_argv(*options: str, asks: bool = True) -> list[str]:
+    """Start the part that runs under sudo; where it is not to ask, or nobody could type a password, sudo fails at once."""
     here = os.path.dirname(os.path.abspath(__file__))
-    quiet = [] if sys.stdin is not None and sys.stdin.isatty() else ["-n"]
+    quiet = [] if asks and sys.stdin is not None and sys.stdin.isatty() else ["-n"]
     return [sudo(), *quiet, "--", sys.executable, "-I", "-B", *options, f"{here}/root.py"]
 
 
