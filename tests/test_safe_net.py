@@ -135,6 +135,8 @@ def neighbour_routes(box: Box) -> Iterator[None]:
     for net in ("172.18.0.0/16", SITE, "10.9.9.0/24"):
         machine.neighbour("ip", "route", "add", net, "via", MACHINE_IP)
     machine.run("ping", "-c1", "-W2", "10.9.9.2")
+    # else the machine, while it is open, may tell him the way past it (ICMP redirect), and what he reaches by that says nothing
+    machine.neighbour("sh", "-ec", "cd /proc/sys/net/ipv4/conf; for each in */accept_redirects; do echo 0 >$each; done")
     yield
     for net in ("172.18.0.0/16", SITE, "10.9.9.0/24"):
         machine.neighbour("ip", "route", "del", net, "via", MACHINE_IP)
