@@ -41,6 +41,12 @@ class CommandError(VnetError):
     """A command failed; the text says which, where, and what it printed."""
 
 
+class LostError(CommandError):
+    """Nothing can be done in the labs, as their namespaces are gone (exit status 3)."""
+
+    status = 3
+
+
 class HookError(VnetError):
     """A hook raised, or can't be loaded; the text names file, hook and lab."""
 

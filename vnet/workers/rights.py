@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from vnet.errors import CommandError, NotUpError
+from vnet.errors import CommandError, LostError
 from vnet.kernel import namespace, runner
 from vnet.kernel.marks import GONE, OUTSIDE, pins_folder, user_pins
 from vnet.model import Gateway, Way
@@ -45,10 +45,10 @@ def enter_labs(gateway: Gateway) -> None:
         try:
             namespace.setns(f"{folder}/admin", namespace.NEWUSER)
         except OSError:
-            raise NotUpError(GONE.format(folder)) from None
+            raise LostError(GONE.format(folder)) from None
         return
     if not pinned >= kinds.keys():
-        raise NotUpError(GONE.format(folder))
+        raise LostError(GONE.format(folder))
     opened = {kind: os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC) for name, kind in kinds.items()}
     for kind, fd in opened.items():
         namespace.setns_fd(fd, kind)

@@ -19,7 +19,7 @@ from vnet.bridge import BridgeForwardsStep, BridgeStep
 from vnet.codec import decode, encode
 from vnet.cuts import observe as observe_cut
 from vnet.cuts.step import CutStep
-from vnet.errors import CommandError, NotUpError, VnetError, words
+from vnet.errors import CommandError, LostError, VnetError, words
 from vnet.gateway import ForwardsStep, GatewayStep
 from vnet.guest import GuestsStep, LabStep
 from vnet.host import HostStep, StateStep
@@ -88,8 +88,8 @@ class Worker:
         if answer is None:
             raise CommandError(self.gone)
         self.gone = GONE
-        if answer.get("status") == NotUpError.status:
-            raise NotUpError(answer["error"])
+        if answer.get("status") == LostError.status:
+            raise LostError(answer["error"])
         if "error" in answer:
             raise CommandError(answer["error"])
         return answer["answer"]
@@ -142,7 +142,7 @@ def serve(channel: Channel, enter: Callable[[], None], guard: Guard | None = Non
                 enter()
                 entered = True
             answer = {"answer": _answer(json.loads(line), guard)}
-        except NotUpError as error:
+        except LostError as error:
             answer = {"error": str(error), "status": error.status}
         except (VnetError, OSError, ValueError, ModuleNotFoundError) as error:
             answer = {"error": words(error)}
